@@ -1,0 +1,1 @@
+"""The wire format, pure: bytes and records in, values or `ProtocolError` out, no I/O anywhere."""

@@ -1,0 +1,77 @@
+"""One error type, and the one table that maps its codes to HTTP statuses.  [HTTP]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+STATUS: dict[str, int] = {
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "bad_url": 403,
+    "not_found": 404,
+    "unknown_repo": 404,
+    "unknown_commit": 404,
+    "unknown_snapshot": 404,
+    "unknown_blob": 404,
+    "unknown_branch": 404,
+    "upload_missing": 404,
+    "not_cached": 404,
+    "method_not_allowed": 405,
+    "not_fast_forward": 409,
+    "ref_moved": 409,
+    "merge_conflict": 409,
+    "repo_exists": 409,
+    "handle_taken": 409,
+    "too_large": 413,
+    "malformed": 422,
+    "missing_field": 422,
+    "invalid_id": 422,
+    "invalid_path": 422,
+    "invalid_branch": 422,
+    "path_conflict": 422,
+    "delta_removes_unknown_path": 422,
+    "digest_mismatch": 422,
+    "blob_mismatch": 422,
+    "snapshot_mismatch": 422,
+    "commit_mismatch": 422,
+    "missing_parent": 422,
+    "missing_snapshot": 422,
+    "missing_object": 422,
+    "unknown_head": 422,
+    "signature_without_key": 422,
+    "bad_signature": 422,
+    "bad_frame": 422,
+    "storage_down": 503,
+    "database_down": 503,
+    "storage_full": 507,
+}
+
+# What a local store answers in the words of the store adapter; these never travel over HTTP.
+LOCAL = frozenset({"invalid", "integrity", "conflict", "io"})
+
+
+class ProtocolError(Exception):
+    """Something the protocol refuses: a code from the table and a sentence for a person."""
+
+    def __init__(
+        self, code: str, detail: str, requirement: str | None = None, **extra: Any
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.requirement = requirement
+        self.extra = extra
+
+    def __str__(self) -> str:
+        cited = f" [{self.requirement}]" if self.requirement else ""
+        return f"{self.code}: {self.detail}{cited}"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this error."""
+        return STATUS[self.code]
+
+    def body(self) -> dict[str, Any]:
+        """The answer body that carries this error over HTTP."""
+        fields = {"code": self.code, "detail": self.detail, "requirement": self.requirement}
+        return {"error": {**fields, **self.extra}}
