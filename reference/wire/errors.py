@@ -46,6 +46,49 @@ STATUS: dict[str, int] = {
     "storage_full": 507,
 }
 
+# What a refusal cites where the line that refuses names nothing more exact.
+REQUIREMENT: dict[str, str] = {
+    "unauthenticated": "AUTH-007",
+    "forbidden": "AUTH-012",
+    "bad_url": "AUTH-014",
+    "not_found": "HTTP-015",
+    "unknown_repo": "AUTH-011",
+    "unknown_commit": "HTTP-031",
+    "unknown_snapshot": "HTTP-032",
+    "unknown_blob": "HTTP-036",
+    "unknown_branch": "HTTP-037",
+    "upload_missing": "PUSH-004",
+    "not_cached": "FETCH-016",
+    "method_not_allowed": "HTTP-015",
+    "not_fast_forward": "PUSH-009",
+    "ref_moved": "PUSH-013",
+    "merge_conflict": "HTTP-040",
+    "repo_exists": "HTTP-020",
+    "handle_taken": "AUTH-016",
+    "too_large": "MPACK-037",
+    "malformed": "HTTP-006",
+    "missing_field": "HTTP-005",
+    "invalid_id": "ID-002",
+    "invalid_path": "ID-018",
+    "invalid_branch": "ID-026",
+    "path_conflict": "ID-022",
+    "delta_removes_unknown_path": "SNAP-005",
+    "digest_mismatch": "PUSH-005",
+    "blob_mismatch": "MPACK-008",
+    "snapshot_mismatch": "SNAP-009",
+    "commit_mismatch": "REC-011",
+    "missing_parent": "MPACK-028",
+    "missing_snapshot": "SNAP-010",
+    "missing_object": "SNAP-013",
+    "unknown_head": "PUSH-008",
+    "signature_without_key": "REC-020",
+    "bad_signature": "REC-021",
+    "bad_frame": "MPACK-035",
+    "storage_down": "HTTP-016",
+    "database_down": "HTTP-016",
+    "storage_full": "HTTP-016",
+}
+
 # What a local store answers in the words of the store adapter; these never travel over HTTP.
 LOCAL = frozenset({"invalid", "integrity", "conflict", "io"})
 
@@ -59,7 +102,7 @@ class ProtocolError(Exception):
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
-        self.requirement = requirement
+        self.requirement = requirement or REQUIREMENT.get(code)
         self.extra = extra
 
     def __str__(self) -> str:
@@ -75,3 +118,14 @@ class ProtocolError(Exception):
         """The answer body that carries this error over HTTP."""
         fields = {"code": self.code, "detail": self.detail, "requirement": self.requirement}
         return {"error": {**fields, **self.extra}}
+
+
+def shown(value: object) -> str:
+    """A value from outside for an error's text, in a few characters however large or deep it is."""
+    if isinstance(value, str | bytes):
+        return repr(value[:64]) + "…" * (len(value) > 64)
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int) and value.bit_length() <= 64:
+        return repr(value)
+    return f"a {type(value).__name__}"

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import ProtocolError
 from .ids import from_raw, to_raw
 from .names import check_directories, check_path
-from .pack import NONE
+from .pack import DEFAULT_LIMITS, NONE, Limits
 from .records import Commit, Snapshot, check_delta, check_field, complete
 
 _IDENTITY = ("commit_id", "snapshot_id", "parent_commit_id", "parent2_commit_id")
@@ -31,7 +31,7 @@ def _u32(numbers: Iterable[int]) -> bytes:
 def encode(
     commits: Sequence[Commit],
     snapshots: Sequence[Snapshot],
-    blobs: Mapping[str, int],
+    blobs: Sequence[tuple[str, int]],
     frame_counts: Sequence[int],
     stored: Sequence[bool],
     branch_heads: Mapping[str, str],
@@ -40,18 +40,15 @@ def encode(
     """The map of a head; `blobs` gives sizes in frame order, snapshots have parents first."""
     external: dict[str, int] = {}
 
-    def outside(object_id: str, inside: int) -> int:
-        return inside + external.setdefault(object_id, len(external))
-
-    blob_at = {object_id: n for n, object_id in enumerate(blobs)}
+    blob_at = {object_id: n for n, (object_id, _) in enumerate(blobs)}
     snapshot_at = {record["snapshot_id"]: n for n, record in enumerate(snapshots)}
     commit_at = {record["commit_id"]: n for n, record in enumerate(commits)}
 
-    def ordinal(object_id: str | None, known: Mapping[str, int]) -> int:
+    def ordinal(object_id: str | None, known: Mapping[str, int], count: int) -> int:
         if object_id is None:
             return NONE
         found = known.get(object_id)
-        return outside(object_id, len(known)) if found is None else found
+        return count + external.setdefault(object_id, len(external)) if found is None else found
 
     paths = sorted(
         {path for record in snapshots for path in _named_paths(record)}, key=str.encode
@@ -64,16 +61,18 @@ def encode(
     fields, rest = _field_columns(commits)
     head: dict[str, Any] = {
         "paths": paths,
-        "sizes": _u32(blobs.values()),
+        "sizes": _u32(size for _, size in blobs),
         "frame_counts": _u32(frame_counts),
         "raw": bytes(stored),
         "snapshots": {
             "ids": b"".join(to_raw(record["snapshot_id"]) for record in snapshots),
-            "base": _u32(ordinal(r["parent_snapshot_id"], snapshot_at) for r in snapshots),
+            "base": _u32(
+                ordinal(r["parent_snapshot_id"], snapshot_at, len(snapshots)) for r in snapshots
+            ),
             "upserts": _u32(len(record["delta_upsert"]) for record in snapshots),
             "path": _u32(path_at[p] for record in snapshots for p in record["delta_upsert"]),
             "object": _u32(
-                ordinal(oid, blob_at)
+                ordinal(oid, blob_at, len(blobs))
                 for record in snapshots
                 for oid in record["delta_upsert"].values()
             ),
@@ -86,9 +85,13 @@ def encode(
         },
         "commits": {
             "ids": b"".join(to_raw(commit["commit_id"]) for commit in commits),
-            "snapshot": _u32(ordinal(commit["snapshot_id"], snapshot_at) for commit in commits),
+            "snapshot": _u32(
+                ordinal(c["snapshot_id"], snapshot_at, len(snapshots)) for c in commits
+            ),
             "parents": bytes(map(len, parent_ids)),
-            "parent": _u32(ordinal(oid, commit_at) for ids in parent_ids for oid in ids),
+            "parent": _u32(
+                ordinal(oid, commit_at, len(commits)) for ids in parent_ids for oid in ids
+            ),
             "fields": fields,
         },
         "branch_heads": dict(branch_heads),
@@ -247,7 +250,7 @@ class Head:
         return found
 
 
-def decode(value: object, records: int, raw_bytes: int) -> Head:
+def decode(value: object, limits: Limits = DEFAULT_LIMITS) -> Head:
     """A head from its decoded map; counts and sizes beyond the caps are `too_large`."""
     top = _Columns("head", value)
     sizes = top.numbers("sizes")
@@ -255,10 +258,10 @@ def decode(value: object, records: int, raw_bytes: int) -> Head:
     stored = top.octets("raw") or bytes(len(counts))
     snapshots, commits = top.columns("snapshots"), top.columns("commits")
     snapshot_ids, commit_ids = snapshots.ids("ids"), commits.ids("ids")
-    if len(sizes) + len(snapshot_ids) + len(commit_ids) > records:
-        raise ProtocolError("too_large", f"more than {records} records", "MPACK-040")
-    if sum(sizes) > raw_bytes:
-        raise ProtocolError("too_large", f"blobs of more than {raw_bytes} bytes", "MPACK-041")
+    if len(sizes) + len(snapshot_ids) + len(commit_ids) > limits.records:
+        raise ProtocolError("too_large", f"more than {limits.records} records", "MPACK-040")
+    if sum(sizes) > limits.raw_bytes:
+        raise ProtocolError("too_large", f"blobs of over {limits.raw_bytes} bytes", "MPACK-041")
     if sum(counts) != len(sizes) or 0 in counts:
         raise _malformed("frame_counts do not add up to the blobs")
     if len(stored) != len(counts) or any(flag > 1 for flag in stored):

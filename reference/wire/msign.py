@@ -11,8 +11,9 @@ from .provenance import from_base64url, load_key, to_base64url
 WINDOW_SECONDS = 30
 CHALLENGE = 'MSign realm="musehub"'
 
+_HANDLE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _HEADER = re.compile(
-    r'MSign handle="([A-Za-z0-9][A-Za-z0-9._-]{0,63})" alg="(ed25519)" '
+    rf'MSign handle="({_HANDLE})" alg="(ed25519)" '
     r'ts=([0-9]{1,12}) sig="([A-Za-z0-9_-]{86})"'
 )
 
@@ -25,6 +26,13 @@ class Credentials:
     algorithm: str
     timestamp: int
     signature: str
+
+
+def check_handle(value: object) -> str:
+    """`value` as a handle, or `malformed`."""
+    if not isinstance(value, str) or not re.fullmatch(_HANDLE, value):
+        raise ProtocolError("malformed", f"a handle is {_HANDLE}, got {value!r:.90}")
+    return value
 
 
 def string_to_sign(method: str, host: str, target: str, timestamp: int, body_key: str) -> bytes:

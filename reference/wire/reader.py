@@ -204,7 +204,7 @@ class PackReader:
         if not opener.eof or opener.unused_data or length:
             raise ProtocolError("bad_frame", "head is cut short or runs on", "MPACK-035")
         value = unpack(b"".join(parts), "head")
-        head = decode(value, self._limits.records, self._limits.raw_bytes)
+        head = decode(value, self._limits)
         pack = self._pack
         pack.commits, pack.blob_sizes = head.commits, head.sizes
         pack.branch_heads, pack.meta = head.branch_heads, head.meta

@@ -51,11 +51,7 @@ def write_framed(
     meta: Mapping[str, Any] | None = None,
 ) -> None:
     """A framed pack; `payloads` gives each plan's bytes in turn."""
-    blobs = {
-        oid: size for p in plans for oid, size in zip(p.blob_ids, p.sizes, strict=True)
-    }
-    if len(blobs) != sum(len(plan.blob_ids) for plan in plans):
-        raise ProtocolError("malformed", "a blob is planned into a pack twice")
+    blobs = [pair for plan in plans for pair in zip(plan.blob_ids, plan.sizes, strict=True)]
     counts = [len(plan.blob_ids) for plan in plans]
     stored = [plan.stored for plan in plans]
     head = heads.encode(

@@ -1,0 +1,1 @@
+"""Pure decisions: ancestry, closure, three-way merge, what a pack must prove."""

@@ -1,0 +1,1 @@
+"""The reference server: the protocol over HTTP, on PostgreSQL and an object store."""

@@ -1,0 +1,1 @@
+"""The specification in numbered requirements, and what reads them."""

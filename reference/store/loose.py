@@ -1,0 +1,176 @@
+"""Loose objects and records: one file each, named by what it hashes to.
+
+A blob's file holds exactly the bytes that are hashed, so `sha256sum` of it prints its name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import PREFIX, blob_id, check_id
+
+from . import durable
+from .packs import PackFile
+
+FILE_MODE = 0o444
+_HEX = frozenset("0123456789abcdef")
+KINDS = {"objects": ("objects/sha256", ""), "commits": ("commits", ".json")} | {
+    "snapshots": ("snapshots", ".json")
+}
+"""For each kind its folder and what its files end in."""
+PACKED_IDS: dict[str, Callable[[PackFile], Sequence[str]]] = {
+    "objects": lambda pack: pack.blob_ids,
+    "commits": lambda pack: [record["commit_id"] for record in pack.pack.commits],
+    "snapshots": lambda pack: [record["snapshot_id"] for record in pack.pack.snapshots],
+}
+"""The ids of each kind in a pack."""
+
+
+def path_of(dot: str, kind: str, object_id: str) -> str:
+    """Where an object or record lies when it is loose."""
+    folder, ending = KINDS[kind]
+    return f"{dot}/{folder}/{object_id[7:9]}/{object_id[9:]}{ending}"
+
+
+def iter_ids(dot: str, kind: str) -> Iterator[str]:
+    """The ids of every loose object or record of a kind."""
+    for path, name in _files(dot, kind):
+        object_id = PREFIX + os.path.basename(os.path.dirname(path)) + name
+        if path == path_of(dot, kind, object_id) and _HEX.issuperset(object_id[7:]):
+            if len(object_id) == 71:
+                yield object_id
+
+
+def _files(dot: str, kind: str) -> Iterator[tuple[str, str]]:
+    folder, ending = KINDS[kind]
+    for shard in _listed(f"{dot}/{folder}"):
+        for name in _listed(f"{dot}/{folder}/{shard}"):
+            if not name.startswith(durable.TEMP_PREFIX):
+                yield f"{dot}/{folder}/{shard}/{name}", name.removesuffix(ending)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def misplaced(dot: str) -> Iterator[str]:
+    """Files among the loose ones whose names are no id."""
+    for kind in KINDS:
+        named = {path_of(dot, kind, object_id) for object_id in iter_ids(dot, kind)}
+        for path, _ in _files(dot, kind):
+            if path not in named:
+                yield os.path.relpath(path, dot)
+
+
+# Blobs.
+
+
+def has(dot: str, object_id: str) -> bool:
+    """Whether a loose blob of this id is there; what it holds is told by reading it."""
+    return os.path.exists(path_of(dot, "objects", object_id))
+
+
+def get_blob(dot: str, object_id: str) -> bytes:
+    """A loose blob's content, rehashed."""
+    try:
+        with open(path_of(dot, "objects", object_id), "rb") as file:
+            raw = file.read()
+    except FileNotFoundError:
+        raise ProtocolError("not_found", f"no object {object_id} here") from None
+    except IsADirectoryError:
+        raise _corrupt(object_id) from None
+    if sha256(raw).hexdigest() != object_id[7:]:
+        raise _corrupt(object_id)
+    header, _, content = raw.partition(b"\0")
+    if header != b"blob %d" % len(content):
+        raise _corrupt(object_id)
+    return content
+
+
+def _corrupt(object_id: str) -> ProtocolError:
+    return ProtocolError("integrity", f"integrity check: {object_id} does not hash to its name")
+
+
+def put_blob(dot: str, content: bytes, expected: str | None = None) -> str:
+    """Keeps a blob durably and returns its id; `expected` must be that id."""
+    return put_blobs(dot, [content], expected)[0]
+
+
+def put_blobs(dot: str, contents: Sequence[bytes], expected: str | None = None) -> list[str]:
+    """Keeps blobs durably; what is there already is trusted only if this process wrote it."""
+    ids = [blob_id(content) for content in contents]
+    if expected is not None and ids != [check_id(expected)]:
+        raise ProtocolError("integrity", f"{expected}: these bytes hash to {ids[0]}")
+    items = {}
+    for object_id, content in zip(ids, contents, strict=True):
+        path = path_of(dot, "objects", object_id)
+        if not _stands(path, lambda oid=object_id: get_blob(dot, oid)):  # type: ignore[misc]
+            items[path] = b"blob %d\0%s" % (len(content), content)
+    durable.write_many(items.items(), mode=FILE_MODE)
+    return ids
+
+
+def _stands(path: str, read: Callable[[], object]) -> bool:
+    """Whether a file is known to be durable and still reads as it should."""
+    if not durable.is_settled(path):
+        return False
+    try:
+        read()
+    except ProtocolError:
+        return False
+    os.utime(path)  # young again, so that a collection with a grace period leaves it
+    return True
+
+
+def put_blob_file(dot: str, source: str) -> str:
+    """Keeps the bytes of a file, read once, whatever its size; returns their id."""
+    if not os.path.lexists(source):
+        raise ProtocolError("not_found", f"no file {source!r}")
+    if not os.path.isfile(source):
+        raise ProtocolError("invalid", f"{source!r} is not a regular file")
+    with open(source, "rb") as file, durable.draft(f"{dot}/objects/sha256") as draft:
+        size = os.fstat(file.fileno()).st_size
+        header = b"blob %d\0" % size
+        digest = sha256(header)
+        draft.write(header)
+        seen = 0
+        while chunk := file.read(1 << 20):
+            seen += len(chunk)
+            digest.update(chunk)
+            draft.write(chunk)
+        if seen != size:
+            raise ProtocolError("io", f"{source!r} changed while it was read: try again")
+        object_id = PREFIX + digest.hexdigest()
+        path = path_of(dot, "objects", object_id)
+        durable.make_folder(os.path.dirname(path))
+        draft.keep(path, mode=FILE_MODE)
+    return object_id
+
+
+# Records.
+
+
+def read_record(dot: str, kind: str, object_id: str) -> bytes | None:
+    """The bytes of a loose record, or nothing; the caller proves them."""
+    try:
+        with open(path_of(dot, kind, object_id), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        raise _corrupt(object_id) from None
+
+
+def put_record(
+    dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]
+) -> None:
+    """Keeps a record durably; `read` proves one that is there already."""
+    path = path_of(dot, kind, object_id)
+    if not _stands(path, read):
+        durable.write(path, raw, mode=FILE_MODE)

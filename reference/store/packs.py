@@ -1,0 +1,209 @@
+"""Packs in the store: kept as received, found through an index that can always be remade.
+
+An index holds what the pack's bytes do not say at once: the blobs' ids, where each frame lies,
+and the records as a framed head, so that a plain pack is read in the same way as a framed one.
+It ends up beside the pack as `<key>.idx`, carries its own digest, and is private to this store.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
+from hashlib import sha256
+
+import msgpack
+
+from reference.wire import frames, heads
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import blob_id, from_raw, to_raw
+from reference.wire.pack import DEFAULT_LIMITS, Frame, Limits, Pack
+from reference.wire.reader import PackReader, unpack
+
+from . import durable
+
+_MAGIC = b"MUSEIDX\1"
+_FRAME = struct.Struct("<QQBxxxI")
+_CACHED_FRAMES = 8
+CHUNK_BYTES = 1 << 20
+FILE_MODE = 0o444
+
+
+def encode_index(pack: Pack) -> bytes:
+    """The bytes of the index of a pack that was read and verified."""
+    counts = [frame.count for frame in pack.frames]
+    stored = [frame.stored for frame in pack.frames]
+    sizes = list(zip(pack.blob_ids, pack.blob_sizes, strict=True))
+    head = heads.encode(
+        pack.commits, pack.snapshots, sizes, counts, stored, pack.branch_heads, pack.meta
+    )
+    body: bytes = msgpack.packb(
+        {
+            "size": pack.size,
+            "framed": pack.framed,
+            "ids": b"".join(to_raw(object_id) for object_id in pack.blob_ids),
+            "frames": b"".join(_FRAME.pack(*frame) for frame in pack.frames),
+            "head": msgpack.packb(head),
+        }
+    )
+    return _MAGIC + sha256(body).digest() + body
+
+
+class PackFile:
+    """One pack of the store, opened lazily: index, records, then single frames."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.key = "sha256:" + os.path.basename(path).removesuffix(".mpack")
+        self._opened: OrderedDict[int, bytes] = OrderedDict()
+
+    @property
+    def index_path(self) -> str:
+        """Where the index lies."""
+        return self.path.removesuffix(".mpack") + ".idx"
+
+    @cached_property
+    def _index(self) -> dict[str, object]:
+        try:
+            with open(self.index_path, "rb") as file:
+                raw = file.read()
+        except FileNotFoundError:
+            raw = b""
+        body = raw[40:]
+        if raw[:8] != _MAGIC or sha256(body).digest() != raw[8:40]:
+            return self._remake_index()
+        found: dict[str, object] = unpack(body, "index")
+        return found
+
+    def _remake_index(self) -> dict[str, object]:
+        index = encode_index(self.verified())
+        durable.write(self.index_path, index, mode=FILE_MODE)
+        found: dict[str, object] = unpack(index[40:], "index")
+        return found
+
+    def verified(self, limits: Limits = DEFAULT_LIMITS) -> Pack:
+        """The pack read through from its bytes, every blob hashed, its key checked."""
+        reader = PackReader(limits)
+        with open(self.path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                reader.feed(chunk)
+        pack = reader.close()
+        if reader.key != self.key:
+            raise ProtocolError("integrity", f"integrity check: pack {self.key} is {reader.key}")
+        return pack
+
+    @cached_property
+    def blob_ids(self) -> list[str]:
+        """The ids of the pack's blobs, by ordinal."""
+        ids = self._index["ids"]
+        assert isinstance(ids, bytes)
+        return [from_raw(ids[at : at + 32]) for at in range(0, len(ids), 32)]
+
+    @cached_property
+    def pack(self) -> Pack:
+        """The pack's records and frames, from the index alone."""
+        index = self._index
+        octets, raw_head = index["frames"], index["head"]
+        assert isinstance(octets, bytes) and isinstance(raw_head, bytes)
+        head = heads.decode(unpack(raw_head, "index head"))
+        found = [Frame(*row) for row in _FRAME.iter_unpack(octets)]
+        return Pack(
+            framed=bool(index["framed"]),
+            size=os.stat(self.path).st_size,
+            commits=head.commits,
+            snapshots=head.snapshots(self.blob_ids),
+            blob_ids=self.blob_ids,
+            blob_sizes=head.sizes,
+            frames=[Frame(f.offset, f.length, bool(f.stored), f.count) for f in found],
+            branch_heads=head.branch_heads,
+            meta=head.meta,
+        )
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Which ordinal each blob has."""
+        return {object_id: n for n, object_id in enumerate(self.blob_ids)}
+
+    @cached_property
+    def _frame_of(self) -> list[tuple[int, int]]:
+        """For each blob its frame's number and its offset in the opened frame."""
+        found = []
+        blob = 0
+        sizes = self.pack.blob_sizes
+        for number, frame in enumerate(self.pack.frames):
+            offset = 0
+            for _ in range(frame.count):
+                found.append((number, offset))
+                offset += sizes[blob]
+                blob += 1
+        return found
+
+    @cached_property
+    def firsts(self) -> list[int]:
+        """The ordinal of the first blob of each frame."""
+        firsts, blob = [], 0
+        for frame in self.pack.frames:
+            firsts.append(blob)
+            blob += frame.count
+        return firsts
+
+    def payload(self, number: int) -> bytes:
+        """A frame's bytes as they lie in the pack."""
+        frame = self.pack.frames[number]
+        with open(self.path, "rb") as file:
+            file.seek(frame.offset)
+            payload = file.read(frame.length)
+        if len(payload) != frame.length:
+            raise ProtocolError("integrity", f"integrity check: pack {self.key} is cut short")
+        return payload
+
+    def _open_frame(self, number: int) -> bytes:
+        cached = self._opened.get(number)
+        if cached is not None:
+            return cached
+        frame, first = self.pack.frames[number], self.firsts[number]
+        payload = self.payload(number)
+        if frame.stored:
+            raw = payload
+        else:
+            try:
+                raw = frames.decompress(
+                    payload, sum(self.pack.blob_sizes[first : first + frame.count])
+                )
+            except ProtocolError as problem:
+                raise ProtocolError(
+                    "integrity", f"integrity check: pack {self.key}: {problem.detail}"
+                ) from None
+        self._opened[number] = raw
+        if len(self._opened) > _CACHED_FRAMES:
+            self._opened.popitem(last=False)
+        return raw
+
+    def read(self, object_id: str) -> bytes:
+        """A blob's content, rehashed."""
+        place = self.places[object_id]
+        number, offset = self._frame_of[place]
+        content = self._open_frame(number)[offset : offset + self.pack.blob_sizes[place]]
+        if blob_id(content) != object_id:
+            raise ProtocolError(
+                "integrity", f"integrity check: {object_id} in pack {self.key} does not match"
+            )
+        return content
+
+
+def folder(dot: str) -> str:
+    """The folder of a store's packs."""
+    return f"{dot}/objects/pack"
+
+
+def list_packs(dot: str) -> Iterator[PackFile]:
+    """Every pack of the store, by key."""
+    try:
+        names = sorted(os.listdir(folder(dot)))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.endswith(".mpack") and len(name) == 70:
+            yield PackFile(f"{folder(dot)}/{name}")

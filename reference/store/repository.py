@@ -1,0 +1,328 @@
+"""A repository's objects, wherever they lie: loose files and packs, read as one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from reference.core import verification
+from reference.core.closure import Lookups
+from reference.core.verification import Known
+from reference.wire import provenance, snapshots
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import Manifest, check_id, commit_id, snapshot_id
+from reference.wire.names import check_path, check_tree
+from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
+from reference.wire.reader import PackReader
+from reference.wire.records import Commit, Snapshot, check_commit, check_snapshot
+
+from . import durable, loose, refs
+from .packs import FILE_MODE, PackFile, encode_index, folder, list_packs
+
+CHAIN = 64
+"""How many deltas a loose snapshot may stand on before it is written in full."""
+Tree = tuple[Manifest, Sequence[str]]
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Repository:
+    """The store of one working tree, `root`/.muse."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.dot = f"{root}/.muse"
+        if not os.path.isfile(f"{self.dot}/HEAD"):
+            raise ProtocolError("not_found", f"{root!r} holds no repository: run musekit init")
+        self._packs: list[PackFile] | None = None
+        self._commits: dict[str, tuple[PackFile, int]] = {}
+        self._snapshots: dict[str, tuple[PackFile, int]] = {}
+        self._trees: dict[str, Tree] = {}
+
+    @staticmethod
+    def init(root: str) -> Repository:
+        """An empty repository, or the one that is there, finished if it was half made."""
+        dot = f"{root}/.muse"
+        for name in ("objects/sha256", "objects/pack", "commits", "snapshots", "refs/heads"):
+            durable.make_folder(f"{dot}/{name}")
+        for name, content in (("repo.json", b'{"format":1}\n'), ("config.toml", b"")):
+            if not os.path.exists(f"{dot}/{name}"):
+                durable.write(f"{dot}/{name}", content)
+        if not os.path.exists(f"{dot}/HEAD"):
+            refs.write_head(dot, branch="main")
+        return Repository(root)
+
+    # Packs.
+
+    def packs(self, again: bool = False) -> list[PackFile]:
+        """The packs, listed once and looked at again when something is not found."""
+        if self._packs is None or again:
+            known = {pack.path: pack for pack in self._packs or ()}
+            self._packs = [known.get(pack.path, pack) for pack in list_packs(self.dot)]
+            for pack in self._packs:
+                if pack.path not in known:
+                    self._learn(pack)
+        return self._packs
+
+    def _learn(self, pack: PackFile) -> None:
+        for n, record in enumerate(pack.pack.commits):
+            self._commits.setdefault(record["commit_id"], (pack, n))
+        for n, record in enumerate(pack.pack.snapshots):
+            self._snapshots.setdefault(record["snapshot_id"], (pack, n))
+
+    def _pack_of_blob(self, object_id: str) -> PackFile | None:
+        for again in (False, True):
+            for pack in self.packs(again):
+                if object_id in pack.places:
+                    return pack
+        return None
+
+    def _packed(
+        self, where: dict[str, tuple[PackFile, int]], object_id: str
+    ) -> tuple[PackFile, int] | None:
+        self.packs()
+        if object_id not in where:
+            self.packs(again=True)
+        return where.get(object_id)
+
+    # Blobs.
+
+    def has_blob(self, object_id: str) -> bool:
+        """Whether the blob is here, without reading it."""
+        return loose.has(self.dot, object_id) or self._pack_of_blob(object_id) is not None
+
+    def blob(self, object_id: str) -> bytes:
+        """A blob's content, rehashed."""
+        if loose.has(self.dot, object_id):
+            return loose.get_blob(self.dot, object_id)
+        pack = self._pack_of_blob(object_id)
+        if pack is None:
+            raise ProtocolError("not_found", f"no object {object_id} here")
+        return pack.read(object_id)
+
+    # Commits and snapshots.
+
+    def find_commit(self, object_id: str) -> Commit | None:
+        """A commit, rehashed, or nothing."""
+        raw = loose.read_record(self.dot, "commits", object_id)
+        if raw is not None:
+            return _verified_commit(object_id, raw)
+        place = self._packed(self._commits, object_id)
+        if place is None:
+            return None
+        pack, n = place
+        record = pack.pack.commits[n]
+        if commit_id(record) != object_id:
+            raise ProtocolError("integrity", f"integrity check: commit {object_id} does not match")
+        return record
+
+    def commit(self, object_id: str) -> Commit:
+        """A commit, rehashed."""
+        found = self.find_commit(object_id)
+        if found is None:
+            raise ProtocolError("not_found", f"no commit {object_id} here")
+        return found
+
+    def find_snapshot(self, object_id: str) -> Snapshot | None:
+        """A snapshot's record as it is kept, a delta or a root, or nothing."""
+        raw = loose.read_record(self.dot, "snapshots", object_id)
+        if raw is not None:
+            return _parsed_snapshot(object_id, raw)
+        place = self._packed(self._snapshots, object_id)
+        return place[0].pack.snapshots[place[1]] if place else None
+
+    def snapshot(self, object_id: str) -> Snapshot:
+        """A snapshot's record as it is kept; only `tree` proves it."""
+        found = self.find_snapshot(object_id)
+        if found is None:
+            raise ProtocolError("not_found", f"no snapshot {object_id} here")
+        return found
+
+    def tree(self, object_id: str) -> Tree:
+        """A snapshot's full manifest and directories, rehashed."""
+        chain: list[Snapshot] = []
+        at: str | None = object_id
+        manifest: dict[str, str] = {}
+        directories: Sequence[str] = ()
+        while at is not None:
+            if at in self._trees:
+                manifest, directories = dict(self._trees[at][0]), self._trees[at][1]
+                break
+            chain.append(self.snapshot(at))
+            at = chain[-1]["parent_snapshot_id"]
+        for record in reversed(chain):
+            for path in record["delta_remove"]:
+                manifest.pop(path, None)
+            manifest.update(record["delta_upsert"])
+            directories = snapshots.directories_of(record, directories)
+        if snapshot_id(manifest, directories) != object_id:
+            raise ProtocolError(
+                "integrity", f"integrity check: snapshot {object_id} does not match"
+            )
+        if len(self._trees) >= 16:
+            del self._trees[next(iter(self._trees))]
+        self._trees[object_id] = (manifest, directories)
+        return manifest, directories
+
+    def lookups(self) -> Lookups:
+        """How `core.closure` reads this repository."""
+        return Lookups(self.find_commit, self.snapshot, self.tree)
+
+    # Writing.
+
+    def put_snapshot(
+        self, manifest: Manifest, directories: Sequence[str], parent: str | None = None
+    ) -> str:
+        """Keeps a snapshot as a delta on `parent`, in full at the end of a long chain."""
+        for path in manifest:
+            check_path(path)
+        check_tree(manifest, directories)
+        new = snapshot_id(manifest, directories)
+        if self._packed(self._snapshots, new):
+            return new
+        if parent == new or self._chain_length(parent) >= CHAIN:
+            parent = None
+        base: Tree = self.tree(parent) if parent else ({}, ())
+        record = snapshots.between(new, manifest, directories, parent, *base)
+        loose.put_record(self.dot, "snapshots", new, _json(record), self._snapshot_holds)
+        return new
+
+    def _snapshot_holds(self, object_id: str) -> bool:
+        self._trees.pop(object_id, None)
+        self.tree(object_id)
+        return True
+
+    def _chain_length(self, object_id: str | None) -> int:
+        length = 0
+        while object_id is not None and length < CHAIN:
+            object_id = self.snapshot(object_id)["parent_snapshot_id"]
+            length += 1
+        return length
+
+    def put_commit(self, record: Commit) -> str:
+        """Keeps a commit whose id was computed."""
+        object_id: str = record["commit_id"]
+        if not self._packed(self._commits, object_id):
+            loose.put_record(
+                self.dot, "commits", object_id, _json(record), self._commit_holds
+            )
+        return object_id
+
+    def _commit_holds(self, object_id: str) -> bool:
+        return self.find_commit(object_id) is not None
+
+    def receive(
+        self, chunks: Iterable[bytes], key: str | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> Pack:
+        """Takes in a pack: everything is verified before its file gets its name."""
+        with self.intake(limits) as intake:
+            for chunk in chunks:
+                intake.write(chunk)
+            return intake.install(key)
+
+    @contextmanager
+    def intake(self, limits: Limits = DEFAULT_LIMITS) -> Iterator[Intake]:
+        """A place for a pack's bytes, gone again unless they are installed."""
+        with durable.draft(folder(self.dot)) as draft:
+            yield Intake(self, draft, PackReader(limits), limits)
+
+    def installed(self, path: str, pack: Pack) -> None:
+        """Takes notice of a pack that was written; its index comes after it, and may be lost."""
+        durable.write(PackFile(path).index_path, encode_index(pack), mode=FILE_MODE)
+        self._packs = [known for known in self.packs() if known.path != path] + [PackFile(path)]
+        self._learn(self._packs[-1])
+
+    def forget(self) -> None:
+        """Drops what is cached, after things were removed."""
+        self._packs = None
+        self._commits.clear()
+        self._snapshots.clear()
+        self._trees.clear()
+
+    def verify(self, pack: Pack, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Everything DESIGN asks of a pack before one byte of it counts."""
+        verification.check_commits(pack.commits)
+        provenance.verify_all(pack.commits)
+        needs = verification.outside(pack)
+        known = Known(
+            commits={oid for oid in needs.commits if self.find_commit(oid)},
+            snapshots={oid for oid in needs.snapshots | needs.bases if self.find_snapshot(oid)},
+            objects={oid for oid in needs.objects if self.has_blob(oid)},
+            manifest=self.tree,
+        )
+        verification.check_pack(pack, known, limits)
+
+    def ids(self, kind: str) -> Iterator[str]:
+        """Every id of a kind: objects, commits or snapshots, each once."""
+        seen = set(loose.iter_ids(self.dot, kind))
+        yield from seen
+        for pack in self.packs(again=True):
+            found = {
+                "objects": pack.blob_ids,
+                "commits": [record["commit_id"] for record in pack.pack.commits],
+                "snapshots": [record["snapshot_id"] for record in pack.pack.snapshots],
+            }[kind]
+            for object_id in found:
+                if object_id not in seen:
+                    seen.add(object_id)
+                    yield object_id
+
+
+class Intake:
+    """Takes a pack's bytes, reading and writing them at once; `install` verifies and keeps it."""
+
+    def __init__(
+        self, repository: Repository, draft: durable.Draft, reader: PackReader, limits: Limits
+    ) -> None:
+        self._repository = repository
+        self._draft = draft
+        self._reader = reader
+        self._limits = limits
+
+    def write(self, chunk: bytes) -> None:
+        """Takes the next bytes."""
+        self._reader.feed(chunk)
+        self._draft.write(chunk)
+
+    def install(self, key: str | None = None) -> Pack:
+        """Keeps the pack, synced once, if everything in it holds."""
+        pack = self._reader.close()
+        if key is not None and key != self._reader.key:
+            raise ProtocolError("digest_mismatch", f"pack {key} hashes to {self._reader.key}")
+        self._repository.verify(pack, self._limits)
+        path = f"{folder(self._repository.dot)}/{self._reader.key[7:]}.mpack"
+        self._draft.keep(path, mode=FILE_MODE)
+        self._repository.installed(path, pack)
+        return pack
+
+
+def _parse(object_id: str, raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ProtocolError("integrity", f"integrity check: {object_id} is not JSON") from None
+
+
+def _verified_commit(object_id: str, raw: bytes) -> Commit:
+    try:
+        record = check_commit(_parse(object_id, raw))
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    if record["commit_id"] != check_id(object_id) or commit_id(record) != object_id:
+        raise ProtocolError("integrity", f"integrity check: commit {object_id} does not match")
+    return record
+
+
+def _parsed_snapshot(object_id: str, raw: bytes) -> Snapshot:
+    try:
+        record = check_snapshot(_parse(object_id, raw))
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    if record["snapshot_id"] != object_id:
+        raise ProtocolError("integrity", f"integrity check: snapshot {object_id} is mis-named")
+    return record

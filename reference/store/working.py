@@ -1,0 +1,237 @@
+"""What a person does with a working tree: commit, status, switch, merge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reference.core.history import is_ancestor, merge_base
+from reference.core.merge import three_way
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import blob_id
+from reference.wire.names import ancestors
+from reference.wire.records import Commit, parents
+from reference.wire.writer import compress_frames, write_framed
+
+from . import loose, refs, state, worktree
+from .adapter import commit_on
+from .repository import Repository, Tree
+
+PACK_BEYOND = 64
+"""How many new blobs a commit writes as one pack, with one sync, rather than one by one."""
+EMPTY: Tree = ({}, ())
+
+
+@dataclass(slots=True)
+class Status:
+    """How the working tree differs from the commit it stands on."""
+
+    branch: str | None
+    head: str | None
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing would be lost by writing another tree."""
+        return not (self.new or self.changed or self.gone)
+
+
+def head_commit(repository: Repository) -> tuple[str | None, str | None]:
+    """The branch that HEAD names, if any, and the commit it stands on, if any."""
+    branch, commit = refs.read_head(repository.dot)
+    return (branch, refs.read(repository.dot, branch)) if branch is not None else (None, commit)
+
+
+def tree_of(repository: Repository, commit_id: str | None) -> Tree:
+    """The tree of a commit; of none, the empty one."""
+    if commit_id is None:
+        return EMPTY
+    return repository.tree(repository.commit(commit_id)["snapshot_id"])
+
+
+def _hash_file(path: str) -> str:
+    with open(path, "rb") as file:
+        return blob_id(file.read())
+
+
+def status(repository: Repository) -> Status:
+    """Compares the working tree with HEAD, by content."""
+    branch, head = head_commit(repository)
+    manifest, _ = tree_of(repository, head)
+    found = worktree.scan(repository.root)
+    result = Status(branch, head, notes=list(found.notes))
+    for path in sorted(found.files, key=str.encode):
+        if path not in manifest:
+            result.new.append(path)
+        elif _hash_file(f"{repository.root}/{path}") != manifest[path]:
+            result.changed.append(path)
+    result.gone = sorted(manifest.keys() - found.files.keys(), key=str.encode)
+    result.conflicts = list((merge_state(repository) or {}).get("conflict_paths", []))
+    return result
+
+
+def merge_state(repository: Repository) -> dict[str, object] | None:
+    """The merge in progress, if there is one."""
+    try:
+        found: dict[str, object] = state.get_state(repository.dot, "merge", None)
+    except ProtocolError as problem:
+        if problem.code != "not_found":
+            raise
+        return None
+    return found
+
+
+def _store_files(repository: Repository, paths: Iterable[str]) -> dict[str, str]:
+    """Keeps the files' contents: a few one by one, many as one pack with one sync."""
+    manifest: dict[str, str] = {}
+    fresh: dict[str, bytes] = {}
+    for path in paths:
+        with open(f"{repository.root}/{path}", "rb") as file:
+            content = file.read()
+        manifest[path] = object_id = blob_id(content)
+        if object_id not in fresh and not repository.has_blob(object_id):
+            fresh[object_id] = content
+    if len(fresh) <= PACK_BEYOND:
+        loose.put_blobs(repository.dot, list(fresh.values()))
+        return manifest
+    plans, payloads = compress_frames(list(fresh.items()))
+    with repository.intake() as intake:
+        write_framed(intake.write, [], [], plans, payloads)
+        intake.install()
+    return manifest
+
+
+def commit(
+    repository: Repository,
+    fields: Mapping[str, str],
+    finish: Callable[[Commit], Commit] = lambda record: record,
+) -> tuple[Commit, list[str]]:
+    """A commit of the working tree on the current branch, and notes on what was left out."""
+    branch, head = head_commit(repository)
+    if branch is None:
+        raise ProtocolError("conflict", "HEAD names no branch: musekit switch BRANCH first")
+    found = worktree.scan(repository.root)
+    merging = merge_state(repository)
+    manifest = _store_files(repository, sorted(found.files, key=str.encode))
+    if not merging and head is not None:
+        before, directories = tree_of(repository, head)
+        if before == manifest and sorted(directories) == sorted(found.directories):
+            raise ProtocolError("conflict", "nothing to commit: the working tree is as committed")
+    second = str(merging["theirs_commit"]) if merging else None
+    record = commit_on(
+        repository, branch, manifest, found.directories, dict(fields), second, finish
+    )
+    if merging:
+        state.set_state(repository.dot, "merge", None, None)
+    return record, list(found.notes)
+
+
+def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
+    """Brings the working tree from one committed tree to another, or refuses and changes nothing.
+
+    A file in the way whose content is in neither tree would be lost: that is a conflict.
+    """
+    root = repository.root
+    changed = [path for path, oid in after[0].items() if before[0].get(path) != oid]
+    removed = [path for path in before[0] if path not in after[0]]
+    for path in (*changed, *removed):
+        at = f"{root}/{path}"
+        if os.path.islink(at) or (os.path.exists(at) and not os.path.isdir(at)):
+            safe = {before[0].get(path), after[0].get(path)}
+            if os.path.islink(at) or _hash_file(at) not in safe:
+                raise ProtocolError("conflict", f"{path!r} has changes that would be lost")
+        elif os.path.isdir(at) and path in changed:
+            _refuse_lost_folder(root, path, before)
+    for folder in sorted(set(before[1]) - set(after[1]), reverse=True):
+        worktree.remove_folder(root, folder)
+    for path in removed:
+        worktree.remove_path(root, path)
+    for path in sorted(changed, key=str.encode):
+        worktree.write_path(root, path, repository.blob(after[0][path]))
+    for folder in after[1]:
+        worktree.write_folder(root, folder)
+
+
+def _refuse_lost_folder(root: str, path: str, before: Tree) -> None:
+    for folder, _, names in os.walk(f"{root}/{path}"):
+        for name in names:
+            inside = os.path.relpath(f"{folder}/{name}", root)
+            if inside not in before[0]:
+                raise ProtocolError("conflict", f"{inside!r} is in the way of a file")
+
+
+def switch(repository: Repository, branch: str, create: bool = False) -> None:
+    """Goes to a branch, writing its tree; with `create`, a new branch from where HEAD stands."""
+    _refuse_merging(repository)
+    _, head = head_commit(repository)
+    target = refs.read(repository.dot, branch)
+    if create:
+        if target is not None:
+            raise ProtocolError("conflict", f"branch {branch!r} is there already")
+        if head is not None:
+            refs.write(repository.dot, branch, head, expect=None)
+    elif target is None:
+        raise ProtocolError("not_found", f"no branch {branch!r}: musekit switch -c makes one")
+    else:
+        write_tree(repository, tree_of(repository, head), tree_of(repository, target))
+    refs.write_head(repository.dot, branch=branch)
+
+
+def _refuse_merging(repository: Repository) -> None:
+    if merge_state(repository):
+        raise ProtocolError("conflict", "a merge is in progress: commit it first")
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOutcome:
+    """What a merge came to: up_to_date, fast_forward, merged, or the paths in conflict."""
+
+    result: str
+    commit_id: str | None
+    conflicts: Sequence[str] = ()
+
+
+def merge(
+    repository: Repository, source: str, fields: Mapping[str, str]
+) -> MergeOutcome:
+    """Merges a branch into the current one; conflicts are left for a person to resolve."""
+    _refuse_merging(repository)
+    branch, ours = head_commit(repository)
+    theirs = refs.read(repository.dot, source)
+    if branch is None or theirs is None:
+        raise ProtocolError("not_found", f"no branch {source!r} to merge, or HEAD is on none")
+
+    def parents_of(commit_id: str) -> list[str]:
+        return parents(repository.commit(commit_id))
+
+    if ours is not None and is_ancestor(parents_of, theirs, ours):
+        return MergeOutcome("up_to_date", ours)
+    mine, other = tree_of(repository, ours), tree_of(repository, theirs)
+    if ours is None or is_ancestor(parents_of, ours, theirs):
+        write_tree(repository, mine, other)
+        refs.write(repository.dot, branch, theirs, expect=ours)
+        return MergeOutcome("fast_forward", theirs)
+    if not status(repository).clean:
+        raise ProtocolError("conflict", "the working tree has changes: commit them first")
+    base = merge_base(parents_of, ours, theirs)
+    merged = three_way(tree_of(repository, base), mine, other)
+    if merged.conflicts:
+        value = {"base_commit": base, "ours_commit": ours, "theirs_commit": theirs}
+        state.set_state(
+            repository.dot, "merge", None, {**value, "conflict_paths": merged.conflicts}
+        )
+        kept = {p: oid for p, oid in merged.manifest.items() if p not in merged.conflicts}
+        kept.update({path: mine[0][path] for path in merged.conflicts if path in mine[0]})
+        ours_first = {p: oid for p, oid in kept.items() if not kept.keys() & set(ancestors(p))}
+        write_tree(repository, mine, (ours_first, mine[1]))
+        return MergeOutcome("conflict", None, merged.conflicts)
+    write_tree(repository, mine, (merged.manifest, merged.directories))
+    record = commit_on(
+        repository, branch, merged.manifest, merged.directories, dict(fields), theirs
+    )
+    return MergeOutcome("merged", record["commit_id"])

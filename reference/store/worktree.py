@@ -1,0 +1,155 @@
+"""The working tree: what of it a snapshot holds, and how a file gets back into it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reference.wire.errors import ProtocolError
+from reference.wire.names import ancestors, check_path
+
+from . import durable, ignore
+
+IGNORE_FILE = ".museignore"
+
+
+@dataclass(slots=True)
+class Found:
+    """What a scan found: files, empty folders, and notes on what was left out."""
+
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    directories: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def scan(root: str) -> Found:
+    """Every regular file that is not ignored; folders with nothing left in them are listed."""
+    found = Found()
+    ignored = ignore.matcher(_rules(root))
+
+    def visit(folder: str, prefix: str) -> bool:
+        """Whether anything in the folder counts."""
+        any_left = False
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            path = prefix + entry.name
+            if not prefix and entry.name.lower() == ".muse":
+                continue
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not path.isascii():
+                try:
+                    path.encode()
+                except UnicodeEncodeError:
+                    found.notes.append(f"skipped {os.fsencode(path)!r}: its name is not UTF-8")
+                    continue
+            if ignored(path, is_folder):
+                continue
+            try:
+                check_path(path)
+            except ProtocolError as problem:
+                found.notes.append(f"skipped {path!r}: {problem.detail}")
+                continue
+            if is_folder:
+                any_left = True
+                if not visit(entry.path, path + "/"):
+                    found.directories.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                any_left = True
+                found.files[path] = entry.stat(follow_symlinks=False)
+            else:
+                kind = "a symbolic link" if entry.is_symlink() else "a special file"
+                found.notes.append(f"skipped {path!r}: {kind}")
+        return any_left
+
+    visit(root, "")
+    return found
+
+
+def _rules(root: str) -> list[ignore.Rule]:
+    try:
+        with open(f"{root}/{IGNORE_FILE}", encoding="utf-8") as file:
+            return ignore.parse(file.read())
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        raise ProtocolError("invalid", f"{IGNORE_FILE} is not UTF-8") from None
+
+
+def check_destination(root: str, dest: str) -> None:
+    """Refuses to restore over a folder or into the store itself."""
+    if not os.path.islink(dest) and os.path.isdir(dest):
+        raise ProtocolError("invalid", f"{dest!r} is a folder")
+    folder, name = os.path.split(os.path.abspath(dest))
+    real = os.path.join(os.path.realpath(folder), name)
+    store = os.path.join(os.path.realpath(root), ".muse")
+    if name in ("", ".", "..") or (real.lower() + "/").startswith(store.lower() + "/"):
+        raise ProtocolError("invalid", f"{dest!r} is no place for a file, or inside the store")
+
+
+def restore_file(dest: str, chunks: Iterable[bytes], sync: bool = True) -> None:
+    """Writes a file at once, newer than the one it replaces; a link there is replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(dest)
+        if stat.S_ISDIR(found.st_mode):
+            raise ProtocolError("invalid", f"{dest!r} is a folder")
+        if found.st_mtime_ns > time.time_ns():
+            durable.write(dest, chunks, mtime_ns=found.st_mtime_ns, sync=sync)
+            return
+    folder = os.path.dirname(os.path.abspath(dest))
+    if not sync and not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+    durable.write(dest, chunks, sync=sync)
+
+
+def write_path(root: str, path: str, content: bytes) -> None:
+    """Writes one path of a snapshot, never through a symbolic link.
+
+    Not synced: the store holds the content, and the tree can be written again.
+    """
+    _clear_way(root, path)
+    restore_file(f"{root}/{path}", [content], sync=False)
+
+
+def _clear_folders(root: str, folders: Iterable[str]) -> None:
+    """Where a folder must be, whatever is none goes."""
+    for folder in folders:
+        at = f"{root}/{folder}"
+        if os.path.lexists(at) and (os.path.islink(at) or not os.path.isdir(at)):
+            os.unlink(at)
+
+
+def _clear_way(root: str, path: str) -> None:
+    """Folders above are folders; where the file must be, empty folders go."""
+    _clear_folders(root, reversed(ancestors(path)))
+    if os.path.isdir(f"{root}/{path}") and not os.path.islink(f"{root}/{path}"):
+        for folder, _, _ in os.walk(f"{root}/{path}", topdown=False):
+            os.rmdir(folder)
+
+
+def remove_path(root: str, path: str) -> None:
+    """Removes a file of a snapshot, and the folders that are empty without it."""
+    if any(os.path.islink(f"{root}/{folder}") for folder in ancestors(path)):
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(f"{root}/{path}")
+    for folder in ancestors(path):
+        try:
+            os.rmdir(f"{root}/{folder}")
+        except OSError:
+            return
+
+
+def write_folder(root: str, path: str) -> None:
+    """Makes an explicit directory of a snapshot, never through a symbolic link."""
+    _clear_folders(root, [*reversed(ancestors(path)), path])
+    os.makedirs(f"{root}/{path}", exist_ok=True)
+
+
+def remove_folder(root: str, path: str) -> None:
+    """Removes an explicit directory, if nothing is in it."""
+    if not any(os.path.islink(f"{root}/{folder}") for folder in [path, *ancestors(path)]):
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{root}/{path}")
