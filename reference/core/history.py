@@ -40,7 +40,7 @@ def is_ancestor(parents: Parents, ancestor: str, descendant: str) -> bool:
 
 
 def merge_base(parents: Parents, ours: str, theirs: str) -> str | None:
-    """A best common ancestor; of several, the one with the smallest id.  [PUSH]"""
+    """A best common ancestor; of several, the one with the smallest id [STORE-069]."""
     common = set(reachable(parents, [ours])) & set(reachable(parents, [theirs]))
     inner = {parent for commit in common for parent in parents(commit)}
     return min(common - inner, default=None)

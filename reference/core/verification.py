@@ -1,4 +1,4 @@
-"""What a pack must prove before any of it is kept.  [PUSH]
+"""What a pack must prove before any of it is kept [PUSH-007].
 
 The receiver reads the pack, asks `outside` what it leans on, looks those up, and calls
 `check_pack`.  Nothing here trusts an id that was not recomputed.
@@ -73,26 +73,39 @@ def check_commits(commits: Iterable[Commit]) -> None:
 def check_pack(pack: Pack, known: Known, limits: Limits = DEFAULT_LIMITS) -> None:
     """Everything that hangs together does; commit ids and signatures are checked apart."""
     needs = outside(pack)
-    for code, what, missing in (
-        ("missing_parent", "parent", needs.commits - known.commits),
-        ("missing_snapshot", "a commit's snapshot", needs.snapshots - known.snapshots),
-        ("missing_snapshot", "a delta's parent", needs.bases - known.snapshots),
-        ("missing_object", "object", needs.objects - known.objects),
+    for code, what, missing, requirement in (
+        ("missing_parent", "parent", needs.commits - known.commits, "MPACK-028"),
+        ("missing_snapshot", "a commit's snapshot", needs.snapshots - known.snapshots, "MPACK-028"),
+        ("missing_snapshot", "a delta's parent", needs.bases - known.snapshots, "SNAP-010"),
+        ("missing_object", "object", needs.objects - known.objects, "SNAP-013"),
     ):
         if missing:
             others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise ProtocolError(code, f"{what} {min(missing)}{others}: not in the pack, not here")
+            detail = f"{what} {min(missing)}{others}: not in the pack, not here"
+            raise ProtocolError(code, detail, requirement)
+    _check_depth(pack, limits)
     rebuilt = 0
     for index, tree in walk(pack.snapshots, known.manifest):
         rebuilt += tree.payload_size()
         if rebuilt > limits.manifest_bytes:
             cap = limits.manifest_bytes
-            raise ProtocolError("too_large", f"manifests of over {cap} bytes", "MPACK-043")
+            raise ProtocolError("too_large", f"manifests of over {cap} bytes", "MPACK-042")
         named, computed = pack.snapshots[index]["snapshot_id"], tree.snapshot_id()
         if named != computed:
             raise ProtocolError(
                 "snapshot_mismatch", f"a snapshot named {named} hashes to {computed}"
             )
+
+
+def _check_depth(pack: Pack, limits: Limits) -> None:
+    """Looking for files among a path's folders is work: for one of two thousand, megabytes."""
+    work = 0
+    for record in pack.snapshots:
+        named = (record["delta_upsert"], record["delta_remove"], record.get("directories", ()))
+        work += sum(len(path) * path.count("/") for paths in named for path in paths)
+    if work // 2 > limits.manifest_bytes:
+        cap = limits.manifest_bytes
+        raise ProtocolError("too_large", f"folders of over {cap} bytes to look into", "MPACK-038")
 
 
 def check_head(pack: Pack, head: str, known: bool) -> None:

@@ -22,6 +22,7 @@ from reference.store import durable
 from reference.wire.errors import ProtocolError
 
 START_SECONDS = 60.0
+START_ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
 _SETTINGS = {
     "listen_addresses": "",
@@ -29,7 +30,8 @@ _SETTINGS = {
     "shared_buffers": "64MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "lz4",
+    "wal_compression": "on",
+    "logging_collector": "on",
     "jit": "off",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -78,16 +80,27 @@ class Embedded:
             if self._sockets != self.folder:
                 os.makedirs(self._sockets, mode=0o700, exist_ok=True)
                 self._own(self._sockets)
-            deadline = time.monotonic() + START_SECONDS
-            while not self._answers(binaries):
-                if not self._somebody_runs_it() and (
-                    self._process is None or self._process.poll() is not None
-                ):
-                    self._spawn(binaries)
-                if time.monotonic() > deadline:
-                    raise ProtocolError("database_down", f"PostgreSQL did not start: {self.log}")
-                time.sleep(0.02)
+            self._wait_for(binaries)
             self._create_database(binaries)
+
+    def _wait_for(self, binaries: str) -> None:
+        """Until it answers: ours, or that of another process, which may just be dying."""
+        deadline = time.monotonic() + START_SECONDS
+        attempts = 0
+        while not self._answers(binaries):
+            if self._process is not None and self._process.poll() is not None:
+                assert self._process.stderr is not None
+                why = self._process.stderr.read().decode(errors="replace").strip()
+                self._process.stderr.close()
+                self._process = None
+                if attempts == START_ATTEMPTS:
+                    raise ProtocolError("database_down", f"PostgreSQL does not start: {why}")
+            if self._process is None and not self._somebody_runs_it():
+                attempts += 1
+                self._spawn(binaries)
+            if time.monotonic() > deadline:
+                raise ProtocolError("database_down", f"PostgreSQL does not answer: {self.folder}")
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Stops it cleanly if this process started it."""
@@ -99,12 +112,9 @@ class Embedded:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
         self._process = None
-
-    @property
-    def log(self) -> str:
-        """Where PostgreSQL writes its log."""
-        return os.path.join(self.folder, "log")
 
     def _own(self, folder: str) -> None:
         if self._user is not None:
@@ -132,12 +142,11 @@ class Embedded:
         user = self._user
         options = [part for item in _SETTINGS.items() for part in ("-c", "=".join(item))]
         self._process = subprocess.Popen(
-            [f"{binaries}/postgres", "-D", self.folder, "-k", self._sockets, *options]
-            + ["-c", "logging_collector=on", "-c", f"log_directory={self.log}"],
+            [f"{binaries}/postgres", "-D", self.folder, "-k", self._sockets, *options],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # a few lines until its own log takes over
             start_new_session=True,  # Ctrl-C is for the server, which then stops PostgreSQL
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,

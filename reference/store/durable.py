@@ -65,16 +65,26 @@ def make_folder(path: str) -> None:
     if parent == path:
         return
     make_folder(parent)
+    beside = [path]
     try:
         _again(os.mkdir, path)
     except FileExistsError:
         if not os.path.isdir(path):
             raise
+        beside += _folders_in(parent)  # the one sync below makes all of them known
     except FileNotFoundError:  # the parent was known and has gone since
         _known_folders.discard(parent)
-        return make_folder(path)
+        make_folder(path)
+        return
     sync_folder(parent)
-    _known_folders.add(path)
+    _known_folders.update(beside)
+
+
+def _folders_in(path: str) -> list[str]:
+    try:
+        return [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 class Draft:
@@ -190,6 +200,7 @@ def write(
 
     Without `sync` it is only atomic: for a working tree, which can be written again.
     """
+    path = os.path.abspath(path)
     with draft(os.path.dirname(path), sync) as made:
         for chunk in _chunks(data):
             made.write(chunk)
@@ -223,12 +234,14 @@ def create(path: str, data: bytes, *, mode: int | None = None) -> bool:
     return created
 
 
-def remove(path: str) -> None:
-    """Removes a file durably; one that is gone already is no error."""
-    with contextlib.suppress(FileNotFoundError):
-        _again(os.unlink, path)
-    _settled.discard(path)
-    sync_folder(os.path.dirname(path))
+def remove(*paths: str) -> None:
+    """Removes files durably, each folder synced once; one that is gone already is no error."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            _again(os.unlink, path)
+        _settled.discard(path)
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        sync_folder(folder)
 
 
 def settled(path: str) -> None:

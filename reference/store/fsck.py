@@ -30,7 +30,10 @@ def _problems(repository: Repository) -> Iterator[str]:
     for object_id in repository.ids("objects"):
         blobs.add(object_id)
         if loose.has(repository.dot, object_id):
-            yield from _try(lambda oid=object_id: loose.get_blob(repository.dot, oid))  # type: ignore[misc]
+            try:
+                loose.get_blob(repository.dot, object_id)
+            except ProtocolError as problem:
+                yield problem.detail
     snapshots = set(repository.ids("snapshots"))
     commits = set(repository.ids("commits"))
     yield from _snapshot_problems(repository, snapshots, blobs)
@@ -49,13 +52,6 @@ def _problems(repository: Repository) -> Iterator[str]:
         if head not in commits:
             yield f"branch {branch}: its commit {head} is missing"
     yield from _head_problems(repository, commits)
-
-
-def _try(read: object) -> Iterator[str]:
-    try:
-        read()  # type: ignore[operator]
-    except ProtocolError as problem:
-        yield problem.detail
 
 
 def _head_problems(repository: Repository, commits: set[str]) -> Iterator[str]:
@@ -78,14 +74,13 @@ def _snapshot_problems(
             records[object_id] = repository.snapshot(object_id)
         except ProtocolError as problem:
             yield problem.detail
-    order, waiting = {}, list(records)
-    for start in waiting:
-        chain, at = [], start
-        while at in records and at not in order and at not in chain[-1:]:
+    order: dict[str, Snapshot] = {}
+    for start in records:
+        chain: list[str] = []
+        at: str | None = start
+        while at in records and at not in order and len(chain) <= len(records):
             chain.append(at)
             at = records[at]["parent_snapshot_id"]
-            if len(chain) > len(records):
-                break
         order.update((name, records[name]) for name in reversed(chain))
     listed = list(order.values())
     for record in listed:

@@ -33,19 +33,20 @@ def collect(repository: Repository, grace_seconds: float = GRACE_SECONDS) -> int
             kind: {oid for pack in repository.packs() for oid in ids_of(pack)}
             for kind, ids_of in loose.PACKED_IDS.items()
         }
+        goners = []
         for kind in loose.KINDS:
             for object_id in list(loose.iter_ids(repository.dot, kind)):
                 path = loose.path_of(repository.dot, kind, object_id)
                 reached = object_id in keep[kind]
                 if object_id in packed[kind] if reached else os.stat(path).st_mtime <= before:
-                    durable.remove(path)
+                    goners.append(path)
                     removed += not reached
+        durable.remove(*goners)
         everything = set().union(*keep.values())
         for pack in repository.packs():
             held = {oid for ids_of in loose.PACKED_IDS.values() for oid in ids_of(pack)}
             if held.isdisjoint(everything) and os.stat(pack.path).st_mtime <= before:
-                durable.remove(pack.path)
-                durable.remove(pack.index_path)
+                durable.remove(pack.path, pack.index_path)
                 removed += len(held)
         repository.forget()
         return removed

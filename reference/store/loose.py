@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import PREFIX, blob_id, check_id
+from reference.wire.ids import PREFIX, blob_id, check_id, is_id
 
 from . import durable
 from .packs import PackFile
 
 FILE_MODE = 0o444
-_HEX = frozenset("0123456789abcdef")
 KINDS = {"objects": ("objects/sha256", ""), "commits": ("commits", ".json")} | {
     "snapshots": ("snapshots", ".json")
 }
@@ -39,9 +39,8 @@ def iter_ids(dot: str, kind: str) -> Iterator[str]:
     """The ids of every loose object or record of a kind."""
     for path, name in _files(dot, kind):
         object_id = PREFIX + os.path.basename(os.path.dirname(path)) + name
-        if path == path_of(dot, kind, object_id) and _HEX.issuperset(object_id[7:]):
-            if len(object_id) == 71:
-                yield object_id
+        if path == path_of(dot, kind, object_id) and is_id(object_id):
+            yield object_id
 
 
 def _files(dot: str, kind: str) -> Iterator[tuple[str, str]]:
@@ -110,7 +109,7 @@ def put_blobs(dot: str, contents: Sequence[bytes], expected: str | None = None) 
     items = {}
     for object_id, content in zip(ids, contents, strict=True):
         path = path_of(dot, "objects", object_id)
-        if not _stands(path, lambda oid=object_id: get_blob(dot, oid)):  # type: ignore[misc]
+        if not _stands(path, partial(get_blob, dot, object_id)):
             items[path] = b"blob %d\0%s" % (len(content), content)
     durable.write_many(items.items(), mode=FILE_MODE)
     return ids
@@ -167,9 +166,7 @@ def read_record(dot: str, kind: str, object_id: str) -> bytes | None:
         raise _corrupt(object_id) from None
 
 
-def put_record(
-    dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]
-) -> None:
+def put_record(dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]) -> None:
     """Keeps a record durably; `read` proves one that is there already."""
     path = path_of(dot, kind, object_id)
     if not _stands(path, read):

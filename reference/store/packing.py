@@ -8,6 +8,7 @@ from functools import partial
 
 from reference.core.closure import Closure
 from reference.wire import frames
+from reference.wire.pack import FRAME_BYTES
 from reference.wire.writer import FramePlan, write_framed, write_plain
 
 from .packs import CHUNK_BYTES, PackFile
@@ -67,9 +68,9 @@ def plan_frames(
             continue
         carried = pack.pack
         for number, (first, frame) in enumerate(zip(pack.firsts, carried.frames, strict=True)):
-            ids = carried.blob_ids[first : first + frame.count]
-            if len(missing.keys() & set(ids)) == frame.count:
-                sizes = carried.blob_sizes[first : first + frame.count]
+            ids = carried.blob_ids[first : first + frame.blobs]
+            if len(missing.keys() & set(ids)) == frame.blobs:
+                sizes = carried.blob_sizes[first : first + frame.blobs]
                 plans.append(FramePlan(ids, sizes, frame.stored, frame.length))
                 payloads.append(partial(pack.payload, number))
                 for object_id in ids:
@@ -93,12 +94,12 @@ def _compressed(repository: Repository, objects: list[str]) -> Iterator[tuple[Fr
     with ThreadPoolExecutor(1) as pool:
         jobs = []
         part: list[tuple[str, bytes]] = []
-        room = frames.FRAME_BYTES
+        room = FRAME_BYTES
         for object_id in objects:
             content = repository.blob(object_id)
             if part and len(content) > room:
                 jobs.append(pool.submit(compress, part))
-                part, room = [], frames.FRAME_BYTES
+                part, room = [], FRAME_BYTES
             part.append((object_id, content))
             room -= len(content)
         jobs.append(pool.submit(compress, part))

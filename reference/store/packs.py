@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import msgpack
 
@@ -33,7 +34,7 @@ FILE_MODE = 0o444
 
 def encode_index(pack: Pack) -> bytes:
     """The bytes of the index of a pack that was read and verified."""
-    counts = [frame.count for frame in pack.frames]
+    counts = [frame.blobs for frame in pack.frames]
     stored = [frame.stored for frame in pack.frames]
     sizes = list(zip(pack.blob_ids, pack.blob_sizes, strict=True))
     head = heads.encode(
@@ -65,7 +66,7 @@ class PackFile:
         return self.path.removesuffix(".mpack") + ".idx"
 
     @cached_property
-    def _index(self) -> dict[str, object]:
+    def _index(self) -> dict[str, Any]:
         try:
             with open(self.index_path, "rb") as file:
                 raw = file.read()
@@ -74,13 +75,13 @@ class PackFile:
         body = raw[40:]
         if raw[:8] != _MAGIC or sha256(body).digest() != raw[8:40]:
             return self._remake_index()
-        found: dict[str, object] = unpack(body, "index")
+        found: dict[str, Any] = unpack(body, "index")
         return found
 
-    def _remake_index(self) -> dict[str, object]:
+    def _remake_index(self) -> dict[str, Any]:
         index = encode_index(self.verified())
         durable.write(self.index_path, index, mode=FILE_MODE)
-        found: dict[str, object] = unpack(index[40:], "index")
+        found: dict[str, Any] = unpack(index[40:], "index")
         return found
 
     def verified(self, limits: Limits = DEFAULT_LIMITS) -> Pack:
@@ -97,18 +98,15 @@ class PackFile:
     @cached_property
     def blob_ids(self) -> list[str]:
         """The ids of the pack's blobs, by ordinal."""
-        ids = self._index["ids"]
-        assert isinstance(ids, bytes)
+        ids: bytes = self._index["ids"]
         return [from_raw(ids[at : at + 32]) for at in range(0, len(ids), 32)]
 
     @cached_property
     def pack(self) -> Pack:
         """The pack's records and frames, from the index alone."""
         index = self._index
-        octets, raw_head = index["frames"], index["head"]
-        assert isinstance(octets, bytes) and isinstance(raw_head, bytes)
-        head = heads.decode(unpack(raw_head, "index head"))
-        found = [Frame(*row) for row in _FRAME.iter_unpack(octets)]
+        head = heads.decode(unpack(index["head"], "index head"))
+        rows = _FRAME.iter_unpack(index["frames"])
         return Pack(
             framed=bool(index["framed"]),
             size=os.stat(self.path).st_size,
@@ -116,7 +114,7 @@ class PackFile:
             snapshots=head.snapshots(self.blob_ids),
             blob_ids=self.blob_ids,
             blob_sizes=head.sizes,
-            frames=[Frame(f.offset, f.length, bool(f.stored), f.count) for f in found],
+            frames=[Frame(at, length, bool(stored), n) for at, length, stored, n in rows],
             branch_heads=head.branch_heads,
             meta=head.meta,
         )
@@ -134,7 +132,7 @@ class PackFile:
         sizes = self.pack.blob_sizes
         for number, frame in enumerate(self.pack.frames):
             offset = 0
-            for _ in range(frame.count):
+            for _ in range(frame.blobs):
                 found.append((number, offset))
                 offset += sizes[blob]
                 blob += 1
@@ -146,7 +144,7 @@ class PackFile:
         firsts, blob = [], 0
         for frame in self.pack.frames:
             firsts.append(blob)
-            blob += frame.count
+            blob += frame.blobs
         return firsts
 
     def payload(self, number: int) -> bytes:
@@ -170,7 +168,7 @@ class PackFile:
         else:
             try:
                 raw = frames.decompress(
-                    payload, sum(self.pack.blob_sizes[first : first + frame.count])
+                    payload, sum(self.pack.blob_sizes[first : first + frame.blobs])
                 )
             except ProtocolError as problem:
                 raise ProtocolError(

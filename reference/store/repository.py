@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from reference.core import verification
@@ -99,7 +100,11 @@ class Repository:
     def blob(self, object_id: str) -> bytes:
         """A blob's content, rehashed."""
         if loose.has(self.dot, object_id):
-            return loose.get_blob(self.dot, object_id)
+            try:
+                return loose.get_blob(self.dot, object_id)
+            except ProtocolError:  # a corrupt copy does not hide a sound one  [STORE-015]
+                if self._pack_of_blob(object_id) is None:
+                    raise
         pack = self._pack_of_blob(object_id)
         if pack is None:
             raise ProtocolError("not_found", f"no object {object_id} here")
@@ -110,9 +115,14 @@ class Repository:
     def find_commit(self, object_id: str) -> Commit | None:
         """A commit, rehashed, or nothing."""
         raw = loose.read_record(self.dot, "commits", object_id)
+        place = self._packed(self._commits, object_id) if raw is None else None
         if raw is not None:
-            return _verified_commit(object_id, raw)
-        place = self._packed(self._commits, object_id)
+            try:
+                return _verified_commit(object_id, raw)
+            except ProtocolError:
+                place = self._packed(self._commits, object_id)
+                if place is None:
+                    raise
         if place is None:
             return None
         pack, n = place
@@ -131,9 +141,14 @@ class Repository:
     def find_snapshot(self, object_id: str) -> Snapshot | None:
         """A snapshot's record as it is kept, a delta or a root, or nothing."""
         raw = loose.read_record(self.dot, "snapshots", object_id)
+        place = self._packed(self._snapshots, object_id) if raw is None else None
         if raw is not None:
-            return _parsed_snapshot(object_id, raw)
-        place = self._packed(self._snapshots, object_id)
+            try:
+                return _parsed_snapshot(object_id, raw)
+            except ProtocolError:
+                place = self._packed(self._snapshots, object_id)
+                if place is None:
+                    raise
         return place[0].pack.snapshots[place[1]] if place else None
 
     def snapshot(self, object_id: str) -> Snapshot:
@@ -183,13 +198,15 @@ class Repository:
             check_path(path)
         check_tree(manifest, directories)
         new = snapshot_id(manifest, directories)
-        if self._packed(self._snapshots, new):
+        if self._durably_packed(self._snapshots, new):
             return new
         if parent == new or self._chain_length(parent) >= CHAIN:
             parent = None
         base: Tree = self.tree(parent) if parent else ({}, ())
         record = snapshots.between(new, manifest, directories, parent, *base)
-        loose.put_record(self.dot, "snapshots", new, _json(record), self._snapshot_holds)
+        loose.put_record(
+            self.dot, "snapshots", new, _json(record), partial(self._snapshot_holds, new)
+        )
         return new
 
     def _snapshot_holds(self, object_id: str) -> bool:
@@ -207,14 +224,15 @@ class Repository:
     def put_commit(self, record: Commit) -> str:
         """Keeps a commit whose id was computed."""
         object_id: str = record["commit_id"]
-        if not self._packed(self._commits, object_id):
+        if not self._durably_packed(self._commits, object_id):
             loose.put_record(
-                self.dot, "commits", object_id, _json(record), self._commit_holds
+                self.dot, "commits", object_id, _json(record), partial(self.commit, object_id)
             )
         return object_id
 
-    def _commit_holds(self, object_id: str) -> bool:
-        return self.find_commit(object_id) is not None
+    def _durably_packed(self, where: dict[str, tuple[PackFile, int]], object_id: str) -> bool:
+        place = self._packed(where, object_id)
+        return place is not None and durable.settle(place[0].path)
 
     def receive(
         self, chunks: Iterable[bytes], key: str | None = None, limits: Limits = DEFAULT_LIMITS

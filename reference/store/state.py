@@ -129,5 +129,7 @@ def _inline(item: object) -> str:
     if isinstance(item, list):
         return f"[{', '.join(map(_inline, item))}]"
     if isinstance(item, dict):
-        return "{" + ", ".join(f"{_key(key)} = {_inline(value)}" for key, value in item.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_key(key)} = {_inline(value)}" for key, value in item.items()) + "}"
+        )
     raise ValueError(f"{item!r:.60}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from reference.core.history import is_ancestor, merge_base
@@ -75,26 +75,31 @@ def status(repository: Repository) -> Status:
     return result
 
 
-def merge_state(repository: Repository) -> dict[str, object] | None:
+def merge_state(repository: Repository) -> state.Value | None:
     """The merge in progress, if there is one."""
     try:
-        found: dict[str, object] = state.get_state(repository.dot, "merge", None)
+        return state.get_state(repository.dot, "merge")
     except ProtocolError as problem:
         if problem.code != "not_found":
             raise
         return None
-    return found
 
 
-def _store_files(repository: Repository, paths: Iterable[str]) -> dict[str, str]:
-    """Keeps the files' contents: a few one by one, many as one pack with one sync."""
+def _store_files(
+    repository: Repository, paths: Iterable[str], committed: Set[str]
+) -> dict[str, str]:
+    """Keeps the files' contents: a few one by one, many as one pack with one sync.
+
+    What the parent holds is durable, since the branch names it; of anything else that is there
+    nobody knows whether its writer got as far as syncing it, so it is written again.
+    """
     manifest: dict[str, str] = {}
     fresh: dict[str, bytes] = {}
     for path in paths:
         with open(f"{repository.root}/{path}", "rb") as file:
             content = file.read()
         manifest[path] = object_id = blob_id(content)
-        if object_id not in fresh and not repository.has_blob(object_id):
+        if object_id not in committed:
             fresh[object_id] = content
     if len(fresh) <= PACK_BEYOND:
         loose.put_blobs(repository.dot, list(fresh.values()))
@@ -117,9 +122,10 @@ def commit(
         raise ProtocolError("conflict", "HEAD names no branch: musekit switch BRANCH first")
     found = worktree.scan(repository.root)
     merging = merge_state(repository)
-    manifest = _store_files(repository, sorted(found.files, key=str.encode))
+    before, directories = tree_of(repository, head)
+    paths = sorted(found.files, key=str.encode)
+    manifest = _store_files(repository, paths, frozenset(before.values()))
     if not merging and head is not None:
-        before, directories = tree_of(repository, head)
         if before == manifest and sorted(directories) == sorted(found.directories):
             raise ProtocolError("conflict", "nothing to commit: the working tree is as committed")
     second = str(merging["theirs_commit"]) if merging else None
@@ -196,9 +202,7 @@ class MergeOutcome:
     conflicts: Sequence[str] = ()
 
 
-def merge(
-    repository: Repository, source: str, fields: Mapping[str, str]
-) -> MergeOutcome:
+def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> MergeOutcome:
     """Merges a branch into the current one; conflicts are left for a person to resolve."""
     _refuse_merging(repository)
     branch, ours = head_commit(repository)

@@ -1,4 +1,4 @@
-"""One error type, and the one table that maps its codes to HTTP statuses.  [HTTP]"""
+"""One error type, and the one table that maps its codes to HTTP statuses [HTTP-011]."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ LEVEL = 3
 WHOLE_BYTES = 4 * 1024 * 1024
 """Frames up to this size are opened at once; larger ones, single blobs by rule, in pieces."""
 _MAGIC = b"\x28\xb5\x2f\xfd"
-_HEADER_BYTES = 18
-_SLICE_BYTES = 512
+HEADER_BYTES = 18
+"""The most that a zstd frame's header takes."""
+SLICE_BYTES = 512
 
 
 def compress(contents: Sequence[bytes | memoryview]) -> tuple[bytes, bool]:
@@ -44,8 +45,8 @@ def _bad(why: str, requirement: str) -> ProtocolError:
     return ProtocolError("bad_frame", why, requirement)
 
 
-def check_header(start: bytes, declared: int) -> None:
-    """Refuses a frame by its header, before anything of the declared size is allocated."""
+def declared_size(start: bytes) -> int:
+    """The size that a frame declares, by its first bytes, before anything is allocated."""
     if start[:4] != _MAGIC:
         raise _bad("a frame does not start with zstd's magic number", "MPACK-030")
     try:
@@ -54,19 +55,31 @@ def check_header(start: bytes, declared: int) -> None:
         raise _bad(f"a frame's header: {problem}", "MPACK-030") from None
     if header.content_size == zstandard.CONTENTSIZE_UNKNOWN:
         raise _bad("a frame does not declare its size", "MPACK-031")
-    if header.content_size != declared:
-        raise _bad(f"a frame declares {header.content_size} bytes, not {declared}", "MPACK-032")
     if header.window_size > WINDOW_BYTES:
         raise _bad(f"a frame's window of {header.window_size} bytes is too large", "MPACK-033")
     if header.dict_id:
         raise _bad("a frame needs a dictionary", "MPACK-034")
+    return int(header.content_size)
+
+
+def check_header(start: bytes, expected: int) -> None:
+    """Refuses a frame that declares another size than the directory gives."""
+    declared = declared_size(start)
+    if declared != expected:
+        raise _bad(f"a frame declares {declared} bytes, not {expected}", "MPACK-032")
 
 
 def decompress(payload: bytes, declared: int) -> bytes:
     """The whole contents of a compressed frame of `declared` bytes."""
-    check_header(payload[:_HEADER_BYTES], declared)
+    check_header(payload[:HEADER_BYTES], declared)
     opener = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
-    try:  # allocates what the header declares, which was just checked, and never more
+    try:
+        if not declared:  # for which the one-shot call below looks no further than the header
+            stream = opener.decompressobj()
+            if stream.decompress(payload) or not stream.eof or stream.unused_data:
+                raise _bad("an empty frame is cut short or runs on", "MPACK-035")
+            return b""
+        # allocates what the header declares, which was just checked, and never more
         return opener.decompress(payload, allow_extra_data=False)
     except zstandard.ZstdError as problem:
         raise _bad(str(problem), "MPACK-035") from None
@@ -131,28 +144,29 @@ class FrameReader:
         if self._opener is None:
             self._pieces.append(piece)
             piece = b"".join(self._pieces)
-            if len(piece) < _HEADER_BYTES and self._pending:
+            if len(piece) < HEADER_BYTES and self._pending:
                 return
-            check_header(piece[:_HEADER_BYTES], self._declared)
+            check_header(piece[:HEADER_BYTES], self._declared)
             self._opener = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).decompressobj()
             self._pieces.clear()
-        for start in range(0, len(piece), _SLICE_BYTES):
+        for start in range(0, len(piece), SLICE_BYTES):
             if self._opener.eof:
                 raise _bad("a frame has bytes after its end", "MPACK-035")
             try:
-                self._hash(self._opener.decompress(piece[start : start + _SLICE_BYTES]))
+                self._hash(self._opener.decompress(piece[start : start + SLICE_BYTES]))
             except zstandard.ZstdError as problem:
                 raise _bad(str(problem), "MPACK-035") from None
             if self._opener.unused_data:
                 raise _bad("a frame has bytes after its end", "MPACK-035")
 
     def _hash(self, raw: bytes) -> None:
-        while raw:
+        rest = memoryview(raw)  # a slice of it copies nothing, however many blobs there are
+        while rest:
             if len(self._ids) == len(self._sizes):
                 raise _bad("a frame holds more than it declares", "MPACK-032")
-            self._digest.update(raw[: self._rest])
-            taken = min(self._rest, len(raw))
-            raw = raw[taken:]
+            taken = min(self._rest, len(rest))
+            self._digest.update(rest[:taken])
+            rest = rest[taken:]
             self._rest -= taken
             self._end_blobs()
 

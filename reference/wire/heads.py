@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from .errors import ProtocolError
+import msgpack
+
+from .errors import ProtocolError, shown
 from .ids import from_raw, to_raw
 from .names import check_directories, check_path
 from .pack import DEFAULT_LIMITS, NONE, Limits
 from .records import Commit, Snapshot, check_delta, check_field, complete
 
+FIELDS = 32
+"""How many fields commits may have, taken together, for each record that the limits allow."""
 _IDENTITY = ("commit_id", "snapshot_id", "parent_commit_id", "parent2_commit_id")
 
 
@@ -118,11 +122,17 @@ def _field_columns(commits: Sequence[Commit]) -> tuple[dict[str, Any], list[dict
     for name in sorted(shared):
         column = [commit[name] for commit in commits]
         first = column[0]
-        same = all(value == first and type(value) is type(first) for value in column)
-        fields[name] = [first] if same else column
+        fields[name] = [first] if all(_same(first, value) for value in column) else column
     known = shared.union(_IDENTITY)
     rest = [{k: v for k, v in commit.items() if k not in known} for commit in commits]
     return fields, rest if any(rest) else []
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values are the same on the wire; in Python {"n": 1} equals {"n": True}."""
+    if one is other or (isinstance(one, str) and one == other):
+        return True
+    return one == other and bool(msgpack.packb(one) == msgpack.packb(other))
 
 
 def _malformed(why: str, requirement: str = "MPACK-010") -> ProtocolError:
@@ -238,7 +248,7 @@ class Head:
                 "delta_remove": removed[removes[n]],
             }
             if len(record["delta_upsert"]) != share.stop - share.start:
-                raise _malformed(f"{ids[n]} writes a path twice")
+                raise _malformed(f"{ids[n]} writes a path twice", "MPACK-016")
             check_delta(record)
             if listed is not None:
                 if not isinstance(listed, bytes):
@@ -253,28 +263,28 @@ class Head:
 def decode(value: object, limits: Limits = DEFAULT_LIMITS) -> Head:
     """A head from its decoded map; counts and sizes beyond the caps are `too_large`."""
     top = _Columns("head", value)
+    snapshots, commits = top.columns("snapshots"), top.columns("commits")
+    if _count_records(top, snapshots, commits) > limits.records:
+        raise ProtocolError("too_large", f"more than {limits.records} records", "MPACK-040")
     sizes = top.numbers("sizes")
     counts = top.numbers("frame_counts")
     stored = top.octets("raw") or bytes(len(counts))
-    snapshots, commits = top.columns("snapshots"), top.columns("commits")
     snapshot_ids, commit_ids = snapshots.ids("ids"), commits.ids("ids")
-    if len(sizes) + len(snapshot_ids) + len(commit_ids) > limits.records:
-        raise ProtocolError("too_large", f"more than {limits.records} records", "MPACK-040")
     if sum(sizes) > limits.raw_bytes:
         raise ProtocolError("too_large", f"blobs of over {limits.raw_bytes} bytes", "MPACK-041")
     if sum(counts) != len(sizes) or 0 in counts:
-        raise _malformed("frame_counts do not add up to the blobs")
+        raise _malformed("frame_counts do not add up to the blobs", "MPACK-015")
     if len(stored) != len(counts) or any(flag > 1 for flag in stored):
-        raise _malformed("raw must hold one 0 or 1 for each frame")
+        raise _malformed("raw must hold one 0 or 1 for each frame", "MPACK-015")
     paths = [check_path(path) for path in top.items("paths")]
     if any(one.encode() >= two.encode() for one, two in pairwise(paths)):
-        raise _malformed("paths must be sorted, each once")
+        raise _malformed("paths must be sorted, each once", "MPACK-014")
     external = top.ids("external")
     return Head(
         sizes=sizes,
         frame_counts=counts,
         stored=stored,
-        commits=_commits(commits, commit_ids, [*snapshot_ids, *external], external),
+        commits=_commits(commits, commit_ids, [*snapshot_ids, *external], external, limits),
         branch_heads=top.mapping("branch_heads"),
         meta=top.mapping("meta"),
         _paths=paths,
@@ -284,8 +294,21 @@ def decode(value: object, limits: Limits = DEFAULT_LIMITS) -> Head:
     )
 
 
+def _count_records(top: _Columns, snapshots: _Columns, commits: _Columns) -> int:
+    """What the limit on records counts, by the lengths of columns alone."""
+    digests = len(snapshots.octets("ids")) + len(commits.octets("ids"))
+    listings = snapshots.items("directories")
+    directories = (len(listed) for listed in listings if isinstance(listed, bytes))
+    ordinals = [len(snapshots.octets("path")), len(snapshots.octets("removed")), *directories]
+    return digests // 32 + (len(top.octets("sizes")) + sum(ordinals)) // 4
+
+
 def _commits(
-    columns: _Columns, ids: list[str], snapshots: list[str], external: list[str]
+    columns: _Columns,
+    ids: list[str],
+    snapshots: list[str],
+    external: list[str],
+    limits: Limits,
 ) -> list[Commit]:
     count = len(ids)
     of_snapshot = _named("snapshot", columns.numbers("snapshot", count), snapshots)
@@ -295,6 +318,8 @@ def _commits(
     parent_ids = _named("parent", columns.numbers("parent"), [*ids, *external])
     shares = _shares("parents", parents, len(parent_ids))
     fields = columns.mapping("fields")
+    if count * len(fields) > FIELDS * limits.records:
+        raise ProtocolError("too_large", f"{count} commits of {len(fields)} fields", "MPACK-039")
     rest = columns.items("rest")
     if rest and len(rest) != count:
         raise _malformed(f"commits.rest has {len(rest)} entries, not {count}")
@@ -302,7 +327,7 @@ def _commits(
     varying: dict[str, list[Any]] = {}
     for name, column in fields.items():
         if name in _IDENTITY or not isinstance(column, list) or len(column) not in (1, count):
-            raise _malformed(f"commits.fields.{name!r:.40} must list 1 or {count} values")
+            raise _malformed(f"commits.fields.{shown(name)} must list 1 or {count}", "MPACK-017")
         if len(column) == 1:
             shared[name] = check_field(name, column[0])
         else:
@@ -311,7 +336,7 @@ def _commits(
     for n, values in enumerate(zip(*varying.values(), strict=True) if varying else [()] * count):
         own = rest[n] if rest else {}
         if not isinstance(own, dict) or not own.keys().isdisjoint((*fields, *_IDENTITY)):
-            raise _malformed("commits.rest must hold maps of other fields")
+            raise _malformed("commits.rest must hold maps of other fields", "MPACK-017")
         first, second = (*parent_ids[shares[n]], None, None)[:2]
         record: Commit = {
             "commit_id": ids[n],

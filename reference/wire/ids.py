@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from .errors import ProtocolError
+from .errors import ProtocolError, shown
 
 PREFIX = "sha256:"
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -74,8 +74,8 @@ def is_id(value: object) -> bool:
 def check_id(value: object, what: str = "id") -> str:
     """`value` as an id, or `invalid_id`."""
     if not is_id(value):
-        shown = repr(value)[:90]
-        raise ProtocolError("invalid_id", f"{what}: expected sha256:<64 lower-case hex>, got {shown}")
+        expected = "expected sha256:<64 lower-case hex>"
+        raise ProtocolError("invalid_id", f"{what:.64}: {expected}, got {shown(value)}")
     return str(value)
 
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from .errors import ProtocolError
 from .ids import PREFIX, Manifest
-from .names import ancestors
 from .records import Snapshot
 
 BUCKET = 128
@@ -83,8 +82,9 @@ class ManifestTree:
         if change.directories is not None and change.directories != self.directories:
             before = self.directories
             self._set_directories(change.directories)
+        clear: set[str] = set()
         for path in added:
-            self._refuse_conflict(path)
+            self._refuse_conflict(path, clear)
         return Change(undo, added, before)
 
     def payload_size(self) -> int:
@@ -175,13 +175,14 @@ class ManifestTree:
     def _set_directories(self, directories: Sequence[str]) -> None:
         self.directories = directories
         self._folders = sorted(directories, key=str.encode)
+        clear: set[str] = set()
         for folder in self._folders:
             if folder in self.files:
                 raise ProtocolError("path_conflict", f"{folder!r} is both a file and a directory")
-            self._refuse_file_above(folder)
+            self._refuse_file_above(folder, clear)
 
-    def _refuse_conflict(self, path: str) -> None:
-        self._refuse_file_above(path)
+    def _refuse_conflict(self, path: str, clear: set[str]) -> None:
+        self._refuse_file_above(path, clear)
         inside = path.encode() + b"/"
         index = self._find(inside)
         at = bisect_left(self._paths[index], inside)
@@ -197,10 +198,13 @@ class ManifestTree:
             if folder.startswith(path + "/"):
                 raise _conflict(path, folder)
 
-    def _refuse_file_above(self, path: str) -> None:
-        for folder in ancestors(path):
+    def _refuse_file_above(self, path: str, clear: set[str]) -> None:
+        """Refuses a file among the folders of `path`; `clear` holds those known to be none."""
+        while (cut := path.rfind("/")) > 0 and (folder := path[:cut]) not in clear:
             if folder in self.files:
                 raise _conflict(folder, path)
+            clear.add(folder)
+            path = folder
 
 
 def _entry(path: bytes, oid: str) -> bytes:

@@ -56,7 +56,8 @@ def parse(header: str) -> Credentials:
     """The credentials in an Authorization header, or `unauthenticated`."""
     found = _HEADER.fullmatch(header)
     if found is None:
-        raise ProtocolError("unauthenticated", "the Authorization header is not MSign's", "AUTH-001")
+        why = "the Authorization header is not MSign's"
+        raise ProtocolError("unauthenticated", why, "AUTH-001")
     return Credentials(found[1], found[2], int(found[3]), found[4])
 
 
@@ -67,9 +68,10 @@ def verify(
     from cryptography.exceptions import InvalidSignature
 
     if abs(int(now) - credentials.timestamp) > WINDOW_SECONDS:
-        raise ProtocolError("unauthenticated", "the signature's time is outside the window")
-    signed = string_to_sign(method, host, target, credentials.timestamp, body)
-    try:
+        why = f"the signature's time is more than {WINDOW_SECONDS} seconds away"
+        raise ProtocolError("unauthenticated", why, "AUTH-006")
+    try:  # text that is not UTF-8 is a ValueError too
+        signed = string_to_sign(method, host, target, credentials.timestamp, body)
         load_key(key).verify(from_base64url(credentials.signature, 64), signed)
     except (ValueError, InvalidSignature):
         raise ProtocolError("unauthenticated", "the signature does not verify") from None

@@ -5,40 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .errors import ProtocolError
+from .errors import ProtocolError, shown
 
 PATH_BYTES = 4096
 COMPONENT_BYTES = 255
 BRANCH_CHARACTERS = 255
 
+_NO_SEGMENT = frozenset((b"", b".", b".."))
 _BAD_BRANCH = re.compile(r"[\\\0\r\n\t]|\.\.|//|^[./]|[./]$|(?:^|/)\.(?:/|$)")
 
 
 def check_path(value: object) -> str:
     """`value` as a relative path, or `invalid_path`."""
     if not isinstance(value, str):
-        raise ProtocolError("malformed", f"a path must be text, got {type(value).__name__}")
+        raise ProtocolError("malformed", f"a path must be text, got {shown(value)}", "ID-017")
     try:
-        size = len(value.encode())
+        octets = value.encode()
     except UnicodeEncodeError:
-        raise _bad_path(value, "is not valid UTF-8") from None
-    if size > PATH_BYTES:
-        raise _bad_path(value, f"is longer than {PATH_BYTES} bytes")
-    if "\0" in value or "\\" in value:
-        raise _bad_path(value, "has a NUL or a backslash")
-    segments = value.split("/")
-    for segment in segments:
-        if segment in ("", ".", ".."):
-            raise _bad_path(value, "is absolute or has an empty, '.' or '..' segment")
-        if len(segment) * 4 > COMPONENT_BYTES and len(segment.encode()) > COMPONENT_BYTES:
-            raise _bad_path(value, f"has a component longer than {COMPONENT_BYTES} bytes")
-    if segments[0].lower() == ".muse":
-        raise _bad_path(value, "lies in the store's own folder")
+        raise _bad_path(value, "is not valid UTF-8", "ID-017") from None
+    if len(octets) > PATH_BYTES:
+        raise _bad_path(value, f"is longer than {PATH_BYTES} bytes", "ID-021")
+    if b"\0" in octets or b"\\" in octets:
+        raise _bad_path(value, "has a NUL or a backslash", "ID-019")
+    segments = octets.split(b"/")  # no loop of our own: a path may have two thousand
+    if not _NO_SEGMENT.isdisjoint(segments):
+        raise _bad_path(value, "is absolute or has an empty, '.' or '..' segment", "ID-018")
+    if len(octets) > COMPONENT_BYTES and max(map(len, segments)) > COMPONENT_BYTES:
+        raise _bad_path(value, f"has a segment longer than {COMPONENT_BYTES} bytes", "ID-021")
+    if segments[0].lower() == b".muse":
+        raise _bad_path(value, "lies in the store's own folder", "ID-020")
     return value
 
 
-def _bad_path(value: str, why: str) -> ProtocolError:
-    return ProtocolError("invalid_path", f"path {value[:80]!r} {why}")
+def _bad_path(value: str, why: str, requirement: str) -> ProtocolError:
+    return ProtocolError("invalid_path", f"path {shown(value)} {why}", requirement)
 
 
 def ancestors(path: str) -> list[str]:
@@ -59,7 +59,8 @@ def check_tree(paths: Collection[str], directories: Collection[str]) -> None:
                 raise ProtocolError("path_conflict", f"{folder!r} is a file, yet {path!r} is in it")
     check_directories(directories)
     if clash := files.intersection(directories):
-        raise ProtocolError("path_conflict", f"{min(clash)!r} is both a file and a directory")
+        why = f"{min(clash)!r} is both a file and a directory"
+        raise ProtocolError("path_conflict", why, "ID-023")
 
 
 def check_directories(directories: Collection[str]) -> None:
@@ -67,18 +68,23 @@ def check_directories(directories: Collection[str]) -> None:
     seen: set[str] = set()
     for path in directories:
         if check_path(path) in seen:
-            raise ProtocolError("path_conflict", f"directory {path!r} is listed twice")
+            raise ProtocolError("path_conflict", f"directory {path!r} is listed twice", "ID-023")
         seen.add(path)
 
 
 def check_branch(value: object) -> str:
     """`value` as a branch name, or `invalid_branch`."""
     if not isinstance(value, str):
-        raise ProtocolError("malformed", f"a branch must be text, got {type(value).__name__}")
-    if not 1 <= len(value) <= BRANCH_CHARACTERS or _BAD_BRANCH.search(value):
-        raise ProtocolError("invalid_branch", f"{value[:80]!r} cannot name a branch")
+        raise ProtocolError("malformed", f"a branch must be text, got {shown(value)}", "ID-025")
+    if not 1 <= len(value) <= BRANCH_CHARACTERS:
+        why = f"a branch name has 1 to {BRANCH_CHARACTERS} characters, not {len(value)}"
+        raise ProtocolError("invalid_branch", why, "ID-025")
+    if found := _BAD_BRANCH.search(value):
+        why = f"{value!r} cannot name a branch: {found[0]!r} stands in a wrong place"
+        raise ProtocolError("invalid_branch", why, "ID-026")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ProtocolError("invalid_branch", "a branch name must be valid UTF-8") from None
+        why = "a branch name must be valid UTF-8"
+        raise ProtocolError("invalid_branch", why, "ID-025") from None
     return value

@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     offset: int
     length: int
     stored: bool
-    count: int
+    blobs: int
 
 
 class Row(NamedTuple):
@@ -68,7 +68,7 @@ class Pack:
         blob = 0
         for frame in self.frames:
             offset = 0
-            for _ in range(frame.count):
+            for _ in range(frame.blobs):
                 size = self.blob_sizes[blob]
                 row = (frame.offset, frame.length, frame.stored, offset, size)
                 yield Row(self.blob_ids[blob], *row)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
@@ -90,21 +89,14 @@ def verify_all(commits: Sequence[Mapping[str, Any]], threads: int = 2) -> None:
     """Verifies every signature; OpenSSL runs outside the interpreter lock, so on two cores."""
     signed = [commit for commit in commits if commit["signature"]]
     if len(signed) < 64:
-        threads = 1
-    failures: list[ProtocolError] = []
+        _verify_each(signed)
+        return
+    from concurrent.futures import ThreadPoolExecutor
 
-    def verify_share(share: Sequence[Mapping[str, Any]]) -> None:
-        try:
-            for commit in share:
-                verify(commit)
-        except ProtocolError as problem:
-            failures.append(problem)
+    with ThreadPoolExecutor(threads) as pool:  # hands on whatever a thread raises
+        list(pool.map(_verify_each, [signed[n::threads] for n in range(threads)]))
 
-    workers = [Thread(target=verify_share, args=(signed[n::threads],)) for n in range(1, threads)]
-    for worker in workers:
-        worker.start()
-    verify_share(signed[::threads])
-    for worker in workers:
-        worker.join()
-    if failures:
-        raise failures[0]
+
+def _verify_each(commits: Iterable[Mapping[str, Any]]) -> None:
+    for commit in commits:
+        verify(commit)

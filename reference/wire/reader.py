@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import msgpack
 import zstandard
 
-from .errors import ProtocolError
-from .frames import FrameReader
+from .errors import ProtocolError, shown
+from .frames import HEADER_BYTES, SLICE_BYTES, FrameReader, declared_size
 from .heads import Head, decode
 from .ids import PREFIX, check_id
 from .pack import DEFAULT_LIMITS, WINDOW_BYTES, Frame, Limits, Pack
@@ -23,31 +23,57 @@ from .records import check_commit, check_snapshot
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
-_SLICE_BYTES = 64 * 1024
+_FEED_BYTES = 64 * 1024
 _BIN = {0xC4: 1, 0xC5: 2, 0xC6: 4}
-_PLAIN_KEYS = frozenset(
-    {"format", "commits", "snapshots", "blobs", "objects", "branch_heads", "meta"}
-)
+_FRAMED_KEYS = ["format", "head", "frames"]
 
 
 def _malformed(why: str, requirement: str = "MPACK-001") -> ProtocolError:
     return ProtocolError("malformed", why, requirement)
 
 
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _malformed("a map has a key twice", "MPACK-003")
-    for key in found:
-        if type(key) is not str:
-            raise _malformed(f"a map's key must be text, got {key!r:.40}")
-    return found
+class _Budget:
+    """How many values a pack may still unfold into: a byte of msgpack can be sixty of memory."""
+
+    def __init__(self, records: int) -> None:
+        self._records = records
+        self._left = 8 * records + 1024
+
+    def map(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        """A map whose keys are unique texts."""
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise _malformed("a map has a key twice", "MPACK-002")
+        for key in found:
+            if type(key) is not str:
+                raise _malformed(f"a map's key must be text, got {shown(key)}", "MPACK-002")
+        self.spend(len(pairs))
+        return found
+
+    def list(self, items: list[Any]) -> list[Any]:
+        """A list, as it is."""
+        self.spend(len(items))
+        return items
+
+    def spend(self, count: int) -> None:
+        """Counts what a list or map holds, and itself."""
+        self._left -= count + 1
+        if self._left < 0:
+            raise ProtocolError("too_large", f"far more than {self._records} records", "MPACK-039")
+
+    def hooks(self) -> dict[str, Any]:
+        """The arguments that make msgpack count."""
+        return {
+            "object_pairs_hook": self.map,
+            "list_hook": self.list,
+            "strict_map_key": False,
+        }
 
 
-def unpack(raw: bytes, what: str) -> Any:
+def unpack(raw: bytes, what: str, records: int = DEFAULT_LIMITS.records) -> Any:
     """One msgpack value that is all of `raw`; keys are unique texts."""
     try:
-        return msgpack.unpackb(raw, object_pairs_hook=_unique, strict_map_key=False)
+        return msgpack.unpackb(raw, **_Budget(records).hooks())
     except (ValueError, TypeError, msgpack.UnpackException) as problem:
         raise _malformed(f"{what}: {type(problem).__name__} {problem}") from None
 
@@ -64,10 +90,11 @@ class PackReader:
         self._fed = 0
         self._pack = Pack(framed=False)
         self._raw_bytes = 0
+        self._entries = 0
+        self._budget = _Budget(limits.records)
         self._unpacker = msgpack.Unpacker(
-            object_pairs_hook=_unique,
-            strict_map_key=False,
-            max_buffer_size=limits.pack_bytes + _SLICE_BYTES,
+            **self._budget.hooks(),
+            max_buffer_size=limits.pack_bytes + _FEED_BYTES,
         )
         self._steps = self._read()
         self._done = False
@@ -88,24 +115,22 @@ class PackReader:
         self._fed += len(chunk)
         if self._fed > self._limits.pack_bytes:
             limit = self._limits.pack_bytes
-            raise ProtocolError("too_large", f"a pack of more than {limit} bytes", "MPACK-042")
-        for start in range(0, len(chunk), _SLICE_BYTES):
-            if self._done:
-                raise _malformed("bytes after the end of the pack", "MPACK-002")
+            raise ProtocolError("too_large", f"a pack of more than {limit} bytes", "MPACK-037")
+        for start in range(0, len(chunk), _FEED_BYTES):
             try:
-                self._unpacker.feed(chunk[start : start + _SLICE_BYTES])
+                self._unpacker.feed(chunk[start : start + _FEED_BYTES])
                 next(self._steps)
             except StopIteration:
-                self._done = True
                 if self._unpacker.read_bytes(1):
-                    raise _malformed("bytes after the end of the pack", "MPACK-002") from None
+                    self._done = False
+                    raise _malformed("bytes after the end of the pack") from None
             except (ValueError, TypeError, msgpack.UnpackException) as problem:
                 raise _malformed(f"not msgpack: {type(problem).__name__} {problem}") from None
 
     def close(self) -> Pack:
         """The whole pack, once all of its bytes were fed."""
         if not self._done:
-            raise _malformed(f"the pack ends early, after {self._fed} bytes", "MPACK-002")
+            raise _malformed(f"the pack ends early, after {self._fed} bytes")
         self._pack.size = self._fed
         return self._pack
 
@@ -137,7 +162,7 @@ class PackReader:
             raise _malformed(f"{what} must be a bin")
         length = int.from_bytes((yield from self._exactly(_BIN[kind])), "big")
         if length > self._limits.pack_bytes:
-            raise ProtocolError("too_large", f"{what} of {length} bytes", "MPACK-042")
+            raise ProtocolError("too_large", f"{what} of {length} bytes", "MPACK-037")
         return length
 
     def _array(self, what: str) -> Steps[int]:
@@ -157,53 +182,63 @@ class PackReader:
             keys: int = yield from self._call(self._unpacker.read_map_header)
         except ValueError:
             raise _malformed("a pack must be one msgpack map") from None
-        seen: set[str] = set()
+        self._budget.spend(keys)
+        seen: dict[str, None] = {}
         head: Head | None = None
         for _ in range(keys):
-            key = yield from self._call(self._unpacker.unpack)
-            if not isinstance(key, str) or key in seen:
-                raise _malformed(f"key {key!r:.40} twice, or no text", "MPACK-003")
-            seen.add(key)
+            key = yield from self._key(seen)
             if key == "head":
-                if seen - {"format", "head"}:
-                    raise _malformed("a framed pack has format, head and frames, in this order")
+                if list(seen) != _FRAMED_KEYS[:2]:
+                    raise _malformed("a framed pack has format, head, frames", "MPACK-012")
                 head = yield from self._head()
-            elif key == "frames" and head is not None:
-                yield from self._frames(head)
-            elif key not in _PLAIN_KEYS or (head is not None and key != "format"):
-                raise _malformed(f"a pack has no key {key!r:.40}")
-            else:
+            elif head is None:
                 yield from self._plain_part(key)
-        if {"blobs", "objects"} <= seen:
-            raise _malformed("a pack has blobs and objects", "MPACK-005")
+            elif key == "frames":
+                yield from self._frames(head)
+            else:
+                raise _malformed(f"a framed pack has no key {shown(key)} here", "MPACK-012")
+        if "blobs" in seen and "objects" in seen:
+            raise _malformed("a pack has blobs and objects", "MPACK-006")
         if head is not None:
-            if "frames" not in seen:
-                raise _malformed("a framed pack lacks its frames")
+            if list(seen) != _FRAMED_KEYS:
+                raise _malformed("a framed pack lacks its frames", "MPACK-012")
             self._pack.framed = True
             self._pack.snapshots = head.snapshots(self._pack.blob_ids)
+        self._done = True
+
+    def _key(self, seen: dict[str, None]) -> Steps[str]:
+        key = yield from self._call(self._unpacker.unpack)
+        if not isinstance(key, str) or key in seen:
+            raise _malformed(f"key {shown(key)} twice, or no text", "MPACK-002")
+        seen[key] = None
+        return key
 
     def _head(self) -> Steps[Head]:
         length = yield from self._bin("head")
+        start = yield from self._exactly(min(length, HEADER_BYTES))
+        declared = declared_size(start)
+        if declared > self._limits.raw_bytes:
+            limit = self._limits.raw_bytes
+            raise ProtocolError("too_large", f"a head of over {limit} bytes", "MPACK-041")
         opener = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).decompressobj()
         parts: list[bytes] = []
-        total = 0
-        while length:
-            piece = yield from self._bytes(min(length, 4096))
-            length -= len(piece)
+        total, length = 0, length - len(start)
+        piece = start
+        while piece:
             try:
-                part = opener.decompress(piece)
+                parts.append(opener.decompress(piece))
             except zstandard.ZstdError as problem:
                 raise ProtocolError("bad_frame", f"head: {problem}", "MPACK-035") from None
-            total += len(part)
-            if total > self._limits.raw_bytes:
-                limit = self._limits.raw_bytes
-                raise ProtocolError("too_large", f"a head of over {limit} bytes", "MPACK-041")
-            parts.append(part)
-            if opener.unused_data:
-                break
-        if not opener.eof or opener.unused_data or length:
-            raise ProtocolError("bad_frame", "head is cut short or runs on", "MPACK-035")
-        value = unpack(b"".join(parts), "head")
+            total += len(parts[-1])
+            if total > declared:
+                raise ProtocolError("bad_frame", "head holds more than it declares", "MPACK-032")
+            if opener.unused_data or (opener.eof and length):
+                raise ProtocolError("bad_frame", "head has bytes after its end", "MPACK-035")
+            piece = (yield from self._bytes(min(length, SLICE_BYTES))) if length else b""
+            length -= len(piece)
+        if not opener.eof or total != declared:
+            raise ProtocolError("bad_frame", "head is cut short", "MPACK-035")
+        value = unpack(b"".join(parts), "head", self._limits.records)
         head = decode(value, self._limits)
         pack = self._pack
         pack.commits, pack.blob_sizes = head.commits, head.sizes
@@ -215,7 +250,8 @@ class PackReader:
     def _frames(self, head: Head) -> Steps[None]:
         count = yield from self._array("frames")
         if count != len(head.frame_counts):
-            raise _malformed(f"{count} frames, the head names {len(head.frame_counts)}")
+            why = f"{count} frames, the head names {len(head.frame_counts)}"
+            raise _malformed(why, "MPACK-018")
         first = 0
         for blobs, stored in zip(head.frame_counts, head.stored, strict=True):
             length = yield from self._bin("a frame")
@@ -239,19 +275,26 @@ class PackReader:
             check = check_commit if key == "commits" else check_snapshot
             records = pack.commits if key == "commits" else pack.snapshots
             for _ in range((yield from self._array(key))):
-                records.append(check((yield from self._call(self._unpacker.unpack))))
+                record = check((yield from self._call(self._unpacker.unpack)))
+                records.append(record)
+                if key == "snapshots":
+                    self._entries += len(record["delta_upsert"]) + len(record["delta_remove"])
+                    self._entries += len(record.get("directories", ()))
+                self._count_records()
         else:
             value = yield from self._call(self._unpacker.unpack)
             if key == "format":
-                if value != 1 or isinstance(value, bool):
-                    raise _malformed(f"format must be 1, got {value!r:.40}", "MPACK-004")
-            elif value is not None and not isinstance(value, dict):
-                raise _malformed(f"{key} must be a map")
-            elif key == "meta":
-                pack.meta = value or {}
-            else:
-                pack.branch_heads = value or {}
-        if len(pack.commits) + len(pack.snapshots) + len(pack.blob_ids) > self._limits.records:
+                if type(value) is not int or value != 1:
+                    raise _malformed(f"format must be 1, got {shown(value)}", "MPACK-003")
+            elif key in ("meta", "branch_heads"):
+                if not isinstance(value, dict):
+                    raise _malformed(f"{key} must be a map", "MPACK-009")
+                setattr(pack, key, value)
+
+    def _count_records(self) -> None:
+        pack = self._pack
+        total = len(pack.commits) + len(pack.snapshots) + len(pack.blob_ids) + self._entries
+        if total > self._limits.records:
             limit = self._limits.records
             raise ProtocolError("too_large", f"more than {limit} records", "MPACK-040")
 
@@ -259,15 +302,13 @@ class PackReader:
         try:
             fields: int = yield from self._call(self._unpacker.read_map_header)
         except ValueError:
-            raise _malformed("a blob must be a map of object_id and content") from None
+            raise _malformed("a blob must be a map", "MPACK-007") from None
         pack = self._pack
         named, found = None, None
-        seen: set[str] = set()
+        self._budget.spend(fields)
+        seen: dict[str, None] = {}
         for _ in range(fields):
-            key = yield from self._call(self._unpacker.unpack)
-            if not isinstance(key, str) or key in seen:
-                raise _malformed(f"a blob's key {key!r:.40} twice, or no text", "MPACK-003")
-            seen.add(key)
+            key = yield from self._key(seen)
             if key != "content":
                 value = yield from self._call(self._unpacker.unpack)
                 named = value if key == "object_id" else named
@@ -288,10 +329,11 @@ class PackReader:
             pack.blob_sizes.append(length)
             pack.frames.append(Frame(offset, length, True, 1))
         if found is None or "object_id" not in seen:
-            raise ProtocolError("missing_field", "a blob needs object_id and content", "MPACK-006")
+            raise ProtocolError("missing_field", "a blob needs object_id and content", "MPACK-007")
         if check_id(named, "object_id") != found:
-            raise ProtocolError("blob_mismatch", f"a blob named {named} hashes to {found}", "ID-005")
+            raise ProtocolError("blob_mismatch", f"a blob named {named} hashes to {found}")
         pack.blob_ids.append(found)
+        self._count_records()
 
 
 def read(chunks: Iterable[bytes], limits: Limits = DEFAULT_LIMITS) -> Pack:

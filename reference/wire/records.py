@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from .errors import ProtocolError
+from .errors import ProtocolError, shown
 from .ids import check_id
 from .names import check_directories, check_path
 
@@ -33,12 +33,13 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise _wrong(name, "text", value)
     if "\0" in value:
-        raise ProtocolError("malformed", f"{name} holds a NUL", "REC-004")
+        raise ProtocolError("malformed", f"{name:.64} holds a NUL", "REC-004")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ProtocolError("malformed", f"{name} holds a lone surrogate", "REC-004") from None
+            why = f"{name:.64} holds a lone surrogate"
+            raise ProtocolError("malformed", why, "REC-004") from None
     return value
 
 
@@ -51,7 +52,8 @@ def _plain(name: str, value: object, depth: int = 0) -> object:
     if isinstance(value, float) and isfinite(value):
         return value
     if depth >= DEPTH:
-        raise ProtocolError("malformed", f"{name} nests deeper than {DEPTH} levels")
+        why = f"{name:.64} nests deeper than {DEPTH} levels"
+        raise ProtocolError("malformed", why, "REC-006")
     if isinstance(value, list):
         for item in value:
             _plain(name, item, depth + 1)
@@ -61,7 +63,8 @@ def _plain(name: str, value: object, depth: int = 0) -> object:
             _text(name, key)
             _plain(name, item, depth + 1)
         return value
-    raise _wrong(name, "a value JSON can hold", value)
+    why = f"{name:.64}: expected a value JSON can hold, got {shown(value)}"
+    raise ProtocolError("malformed", why, "REC-005")
 
 
 def _mapping(name: str, value: object) -> object:
@@ -105,17 +108,25 @@ def check_time(name: str, value: object) -> str:
     """`value` as an ISO 8601 time with its offset; the text itself is what is kept."""
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None or not _is_date(found[1]):
-        raise _wrong(name, "a time like 2026-01-01T00:00:00+00:00", value)
+        why = f"{name}: expected a time like 2026-01-01T00:00:00+00:00, got {shown(value)}"
+        raise ProtocolError("malformed", why, "REC-009")
     return found[0]
 
 
-def _wrong(name: str, expected: str, value: object) -> ProtocolError:
-    return ProtocolError("malformed", f"{name}: expected {expected}, got {value!r:.90}")
+def _wrong(
+    name: str, expected: str, value: object, requirement: str = "REC-003"
+) -> ProtocolError:
+    what = f"{name:.64}: expected {expected}, got {shown(value)}"
+    return ProtocolError("malformed", what, requirement)
 
 
 REQUIRED = ("commit_id", "snapshot_id", "message", "committed_at")
 
-_CHECKS: dict[str, Callable[[str, object], object]] = {
+_NAMED_TEXTS = (
+    *("branch", "author", "agent_id", "model_id", "toolchain_id", "prompt_hash"),
+    *("signature", "signer_public_key", "signer_key_id"),
+)
+_CHECKS: dict[str, Callable[[str, object], object]] = dict.fromkeys(_NAMED_TEXTS, _text) | {
     "commit_id": lambda name, value: check_id(value, name),
     "snapshot_id": lambda name, value: check_id(value, name),
     "message": _text,
@@ -127,11 +138,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "sem_ver_bump": _bump,
     "breaking_changes": _texts,
     "format_version": _integer,
-} | dict.fromkeys(
-    ("branch", "author", "agent_id", "model_id", "toolchain_id", "prompt_hash")
-    + ("signature", "signer_public_key", "signer_key_id"),
-    _text,
-)
+}
 
 _DEFAULTS: dict[str, Any] = {
     "branch": "",
@@ -154,7 +161,7 @@ _DEFAULTS: dict[str, Any] = {
 def check_field(name: object, value: object) -> object:
     """One field of a commit, known or not."""
     if not isinstance(name, str):
-        raise ProtocolError("malformed", f"a field's name must be text, got {name!r:.40}")
+        raise ProtocolError("malformed", f"a field's name must be text, got {shown(name)}")
     check = _CHECKS.get(name)
     if check is None:
         _text("a field's name", name)
@@ -169,7 +176,8 @@ def complete(fields: Mapping[str, Any]) -> Commit:
             raise ProtocolError("missing_field", f"a commit lacks {name}", "REC-001")
     first, second = fields.get("parent_commit_id"), fields.get("parent2_commit_id")
     if second is not None and (first is None or first == second):
-        raise ProtocolError("malformed", f"second parent {second} without another first parent")
+        why = f"second parent {second} without another first parent"
+        raise ProtocolError("malformed", why, "REC-010")
     return {**_DEFAULTS, "metadata": {}, "breaking_changes": [], **fields}
 
 
@@ -183,16 +191,16 @@ def check_commit(value: object) -> Commit:
 def check_snapshot(value: object) -> Snapshot:
     """`value` as a snapshot delta; unknown fields are dropped, a `manifest` is refused."""
     if not isinstance(value, dict):
-        raise _wrong("a snapshot", "a map", value)
+        raise _wrong("a snapshot", "a map", value, "SNAP-001")
     if "manifest" in value:
         raise ProtocolError("malformed", "a snapshot carries a full manifest", "SNAP-002")
     if "snapshot_id" not in value:
-        raise ProtocolError("missing_field", "a snapshot lacks snapshot_id")
+        raise ProtocolError("missing_field", "a snapshot lacks snapshot_id", "SNAP-001")
     upsert, remove = value.get("delta_upsert", {}), value.get("delta_remove", [])
     if not isinstance(upsert, dict):
-        raise _wrong("delta_upsert", "a map", upsert)
+        raise _wrong("delta_upsert", "a map", upsert, "SNAP-001")
     if not isinstance(remove, list):
-        raise _wrong("delta_remove", "a list", remove)
+        raise _wrong("delta_remove", "a list", remove, "SNAP-001")
     snapshot = {
         "snapshot_id": check_id(value["snapshot_id"], "snapshot_id"),
         "parent_snapshot_id": _optional_id("parent_snapshot_id", value.get("parent_snapshot_id")),
@@ -203,7 +211,7 @@ def check_snapshot(value: object) -> Snapshot:
     directories = value.get("directories")
     if directories is not None:
         if not isinstance(directories, list):
-            raise _wrong("directories", "a list", directories)
+            raise _wrong("directories", "a list", directories, "SNAP-001")
         check_directories(directories)
         snapshot["directories"] = directories
     return snapshot
@@ -215,9 +223,8 @@ def check_delta(snapshot: Snapshot) -> None:
     if not remove:
         return
     if len(set(remove)) != len(remove) or not snapshot["delta_upsert"].keys().isdisjoint(remove):
-        raise ProtocolError(
-            "malformed", f"{snapshot['snapshot_id']} removes a path twice, or one it also writes"
-        )
+        why = f"{snapshot['snapshot_id']} removes a path twice, or one it also writes"
+        raise ProtocolError("malformed", why, "SNAP-006")
 
 
 def parents(commit: Mapping[str, Any]) -> list[str]:

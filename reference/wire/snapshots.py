@@ -11,10 +11,11 @@ from .records import Snapshot
 
 
 def apply(manifest: Manifest, delta: Snapshot) -> dict[str, str]:
-    """The manifest that `delta` describes on top of `manifest`.  [SNAP-004]"""
+    """The manifest that `delta` describes on top of `manifest` [SNAP-004]."""
     removed = frozenset(delta["delta_remove"])
     if unknown := removed - manifest.keys():
-        raise ProtocolError("delta_removes_unknown_path", f"{min(unknown)!r} is not there to remove")
+        why = f"{min(unknown)!r} is not there to remove"
+        raise ProtocolError("delta_removes_unknown_path", why)
     changed = {**manifest, **delta["delta_upsert"]}
     result = {path: oid for path, oid in changed.items() if path not in removed}
     check_tree(result, directories_of(delta, ()))

@@ -1,0 +1,1 @@
+"""Checks any implementation against the numbered requirements."""

@@ -1,0 +1,208 @@
+"""Runs a subject under the recorder, sending a request when the last one is answered.
+
+The tracer sees the answer being written, so it knows which calls came before it; and since it is
+also the one who sends requests, one thread does it all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import sandbox
+from .ptrace import Tracer, deadline
+from .recorder import Recorder
+from .requests import Request
+from .sandbox import Sandbox
+from .trace import Answer, Op, Recording
+
+Next = Callable[["dict[str, Any] | None"], "Request | None"]
+_PIPE = 1 << 20
+_F_SETPIPE_SZ = 1031
+STORE = "store"
+
+
+@dataclass(slots=True)
+class Script:
+    """One process of the subject: its arguments, and what it is asked, given its last answer."""
+
+    arguments: Sequence[str]
+    ask: Next | None = None
+    stdin: int = -1
+    output: int = -1
+    process: int = 0
+    request: int = -1
+    buffer: bytes = b""
+
+
+def in_turn(requests: Sequence[Request]) -> Next:
+    """Asks a list, whatever is answered."""
+    left = iter(requests)
+    return lambda _: next(left, None)
+
+
+@dataclass(slots=True)
+class Session:
+    """One folder, and the runs of a subject in it, all in one recording."""
+
+    command: Sequence[str]
+    box: Sandbox
+    seconds: float = 60.0
+    folder: Path = field(init=False)
+    recorder: Recorder = field(init=False)
+    on_request: Callable[[int, Request], None] | None = None
+    on_answer: Callable[[Answer], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.folder = self.box.place("record")
+        self.recorder = Recorder(self.folder)
+        self.recorder.elsewhere_allowed += (str(self.box.root),)
+
+    @property
+    def recording(self) -> Recording:
+        return self.recorder.recording
+
+    @property
+    def store(self) -> Path:
+        return self.folder / STORE
+
+    def init(self) -> bool:
+        """`CMD init DIR`: its exit with 0 is the acknowledgement."""
+        return self.run([Script(["init", str(self.store)])])
+
+    def batch(self, ask: Next) -> bool:
+        return self.run([Script(["batch", str(self.store)], ask)])
+
+    def run(self, scripts: Sequence[Script]) -> bool:
+        """Runs the processes to their end; False when one had to be stopped or died."""
+        tracer = Tracer(self.recorder)
+        problems = len(self.recording.problems)
+        with _one_processor():
+            for script in scripts:
+                self._start(tracer, script)
+            expired = deadline(tracer, self.seconds)
+            try:
+                tracer.run()
+            finally:
+                late = expired()
+                for script in scripts:
+                    self._finish(script)
+        self.recording.trapped += tracer.trapped
+        if tracer.overflow:
+            self.recording.problems.append("started more processes than any store needs")
+        elif late:
+            self.recording.problems.append(f"did not end within {self.seconds:.0f} s")
+        return len(self.recording.problems) == problems
+
+    def _start(self, tracer: Tracer, script: Script) -> None:
+        reader, script.stdin = os.pipe()
+        fcntl.fcntl(script.stdin, _F_SETPIPE_SZ, _PIPE)
+        os.set_blocking(script.stdin, False)
+        script.output = os.memfd_create("answers")
+        quiet = os.open(self.box.root / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        argv = [*self.command, *script.arguments]
+        environment = self.box.environment()
+
+        def enter() -> None:
+            os.setsid()
+            for source, target in ((reader, 0), (script.output, 1), (quiet, 2)):
+                os.dup2(source, target)
+            sandbox.limit()
+            try:
+                os.execvpe(argv[0], argv, environment)
+            except OSError as error:
+                os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+
+        script.process = tracer.spawn(enter)
+        os.close(reader)
+        os.close(quiet)
+        found = os.fstat(script.output)
+        self.recorder.outputs[found.st_dev, found.st_ino] = lambda data: self._said(script, data)
+        self.recorder.ended[script.process] = lambda status: self._ended(script, status)
+        self.recorder.add(Op("start", f"-- {' '.join(script.arguments[:1])} --", script.process))
+        if script.ask is None:
+            self._send(script, Request("init"))
+        else:
+            self._ask(script, None)
+
+    def _finish(self, script: Script) -> None:
+        for descriptor in (script.stdin, script.output):
+            if descriptor >= 0:
+                if descriptor == script.output:
+                    found = os.fstat(descriptor)
+                    self.recorder.outputs.pop((found.st_dev, found.st_ino), None)
+                os.close(descriptor)
+        script.stdin = script.output = -1
+
+    def _ask(self, script: Script, last: dict[str, Any] | None) -> None:
+        assert script.ask is not None
+        request = script.ask(last)
+        if request is None:
+            os.close(script.stdin)
+            script.stdin = -1
+            return
+        self._send(script, request)
+        line = request.line(self.folder)
+        if os.write(script.stdin, line) != len(line):
+            self.recording.problems.append("does not read its requests")
+
+    def _send(self, script: Script, request: Request) -> None:
+        script.request = len(self.recording.requests)
+        self.recording.requests.append(request)
+        self.recorder.add(Op("send", f"> {request.op}", script.process, request=script.request))
+        if self.on_request is not None:
+            self.on_request(script.request, request)
+
+    def _said(self, script: Script, data: bytes) -> None:
+        *lines, script.buffer = (script.buffer + data).split(b"\n")
+        for line in lines:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = None
+            if not isinstance(value, dict) or not isinstance(value.get("ok"), bool):
+                shown = line[:80].decode(errors="replace")
+                self.recording.problems.append(f"answered garbage: {shown!r}")
+                os.kill(script.process, signal.SIGKILL)
+                return
+            self._answered(script, value)
+            if script.ask is None or script.stdin < 0:
+                self.recording.problems.append("answered more than it was asked")
+                return
+            self._ask(script, value)
+
+    def _answered(self, script: Script, value: dict[str, Any]) -> None:
+        answer = Answer(script.request, len(self.recording.ops), value)
+        self.recording.answers[script.request] = answer
+        word = "ok" if value["ok"] else str(value.get("error"))
+        self.recorder.add(Op("ack", f"< {word}", script.process, request=script.request))
+        if self.on_answer is not None:
+            self.on_answer(answer)
+
+    def _ended(self, script: Script, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        if script.ask is None and code == 0:
+            self._answered(script, {"ok": True})
+        elif code > 0:
+            self.recording.problems.append(f"{script.arguments[0]} exited with {code}")
+        elif code < 0:
+            self.recording.note(f"{script.arguments[0]} was ended by signal {-code}")
+        self.recorder.add(Op("end", f"-- exit {code} --", script.process))
+
+
+@contextmanager
+def _one_processor() -> Iterator[None]:
+    """Tracer and subject on one processor: a stop then costs a switch, not a wake-up elsewhere."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[os.getpid() % len(before)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,127 @@
+"""What a stopped task's registers and descriptors point at, read through /proc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+AT_FDCWD = -100
+_PAGE = 4096
+
+Inode = tuple[int, int]
+Arguments = tuple[int, ...]
+Finish = Callable[[int], None]  # gets the call's result
+Effect = tuple[Finish, str] | None  # what a call of interest amounts to, and the path it is about
+
+
+def signed(value: int) -> int:
+    """A register that holds a C int."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+class Tasks:
+    """Memory and descriptors of the traced tasks."""
+
+    def __init__(self) -> None:
+        self._memory: dict[int, int] = {}
+
+    def forget(self, task: int) -> None:
+        """The task is gone, or runs another program: its memory is another one."""
+        descriptor = self._memory.pop(task, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        for task in list(self._memory):
+            self.forget(task)
+
+    def read(self, task: int, address: int, size: int) -> bytes:
+        descriptor = self._memory.get(task)
+        if descriptor is None:
+            descriptor = os.open(f"/proc/{task}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            self._memory[task] = descriptor
+        try:
+            return os.pread(descriptor, size, address)
+        except OSError:
+            return b""
+
+    def text(self, task: int, address: int) -> str:
+        """A path: the bytes up to the NUL, read to the end of a page at a time."""
+        found = b""
+        while len(found) < _PAGE:
+            piece = self.read(task, address, _PAGE - address % _PAGE)
+            end = piece.find(b"\0")
+            if end >= 0 or not piece:
+                return os.fsdecode(found + piece[: max(end, 0)])
+            found, address = found + piece, address + len(piece)
+        return os.fsdecode(found)
+
+    def number(self, task: int, address: int) -> int:
+        return int.from_bytes(self.read(task, address, 8), "little", signed=True)
+
+    def vector(self, task: int, address: int, count: int) -> list[tuple[int, int]]:
+        """The pieces of a writev: (address, length)."""
+        raw = self.read(task, address, 16 * min(count, 1024))
+        numbers = [int.from_bytes(raw[at : at + 8], "little") for at in range(0, len(raw), 8)]
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+    def gather(self, task: int, pieces: list[tuple[int, int]], size: int) -> bytes:
+        """The first `size` bytes that the pieces hold."""
+        found = []
+        for address, length in pieces:
+            found.append(self.read(task, address, min(length, size)))
+            size -= len(found[-1])
+            if size <= 0:
+                break
+        return b"".join(found)
+
+
+def descriptor(task: int, number: int) -> str:
+    return f"/proc/{task}/fd/{number}"
+
+
+def status(path: str, *, follow: bool = True) -> os.stat_result | None:
+    try:
+        return os.stat(path, follow_symlinks=follow)
+    except OSError:
+        return None
+
+
+def inode(found: os.stat_result) -> Inode:
+    return found.st_dev, found.st_ino
+
+
+def position(task: int, number: int) -> tuple[int, int]:
+    """Where a descriptor stands in its file, and the flags it was opened with."""
+    try:
+        handle = os.open(f"/proc/{task}/fdinfo/{number}", os.O_RDONLY)
+    except OSError:
+        return 0, 0
+    try:
+        fields = os.read(handle, 200).split()
+    finally:
+        os.close(handle)
+    return int(fields[1]), int(fields[3], 8)
+
+
+def absolute(task: int, base: int, path: str) -> str:
+    """A path that means to us what `path` means to the task."""
+    if path.startswith(("/proc/self/", "/proc/thread-self/")):
+        return f"/proc/{task}/" + path.split("/", 3)[3]
+    if path.startswith("/"):
+        return path
+    start = f"/proc/{task}/cwd" if base == AT_FDCWD else descriptor(task, base)
+    return f"{start}/{path}" if path else start
+
+
+def contents(task: int, number: int, offset: int, size: int) -> bytes:
+    """Bytes of the file behind a descriptor, as the kernel holds them now."""
+    try:
+        handle = os.open(descriptor(task, number), os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.pread(handle, size, offset)
+    finally:
+        os.close(handle)

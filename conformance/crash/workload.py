@@ -1,0 +1,84 @@
+"""The scripted runs: every operation of the contract at least once, in an order that bites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import ids
+from .requests import (
+    Commit,
+    Request,
+    commit,
+    gc,
+    put_blob,
+    put_blob_file,
+    receive_pack,
+    restore,
+    set_head,
+    set_ref,
+    set_state,
+)
+
+SMALL = b"small\n"
+PAGES = b"".join(b"%07d\n" % number for number in range(1250))  # 10,000 bytes, three pages
+FIRST = {"a.txt": b"one\n", "dir/b.txt": PAGES[:5000]}
+SECOND = {"a.txt": b"two\n", "dir/sub/c.txt": b"three\n"}
+CLOSING = (
+    Request("get_blob", {"id": ids.blob_id(SMALL)}),
+    Request("list_refs"),
+    Request("get_ref", {"branch": "main"}),
+    Request("get_head"),
+    Request("get_state", {"kind": "config"}),
+    Request("fsck"),
+)
+
+
+def standard(folder: Path) -> list[Request]:
+    """One run of everything; `folder` takes the files that requests point at."""
+    source = folder / "source.bin"
+    source.write_bytes(b"from a file\n" * 600)
+    one = commit("main", FIRST, "first")
+    two = commit("main", SECOND, "second", ("empty",))
+    assert one.commit is not None and two.commit is not None
+    first, _ = one.commit.under(None)
+    second, _ = two.commit.under(first)
+    blobs = {ids.blob_id(data): data for data in (b"packed one\n", b"packed two\n" * 50)}
+    plan = Commit({f"p{n}.txt": name for n, name in enumerate(blobs)}, (), "packed")
+    packed, made = plan.under(None)
+    closing = [*CLOSING]
+    closing[4:4] = [Request(op, {"id": second}) for op in ("get_commit", "get_snapshot")]
+    closing[5] = Request("get_snapshot", {"id": made.record()["snapshot_id"]})
+    return [
+        put_blob(SMALL),
+        put_blob(PAGES),
+        put_blob(SMALL),  # there already: a promise like any other
+        put_blob_file(source),
+        one,
+        two,
+        set_ref("topic/x", first, expect=None),
+        set_ref("topic/x", second, expect=first),
+        set_head(branch="topic/x"),
+        set_head(commit=second),
+        set_state("merge", {"conflicts": ["a.txt"], "other": first}),
+        set_state("reservation", {"paths": ["a.txt"]}, "r-1"),
+        set_state("intent", {"goal": "x" * 200}, "i-1"),
+        set_state("rebase", {"onto": first}),
+        set_state("checkpoint", {"step": 1}, "session-1"),
+        set_state("config", {"user": {"name": "a rather long name"}}),
+        set_state("config", {"user": {"name": "b"}}),
+        set_state("merge", None),
+        restore(ids.blob_id(PAGES), PAGES, "out/restored.txt"),
+        restore(ids.blob_id(SMALL), SMALL, "out/restored.txt"),
+        receive_pack(folder / "one.mpack", {packed: made}, blobs),
+        set_ref("packed", packed),
+        gc(),
+        put_blob(SMALL),  # collected a moment ago: it has to be written again
+        set_head(branch="main"),
+        *closing,
+    ]
+
+
+def brief(folder: Path) -> list[Request]:
+    """The writers only, once each: for runs that are repeated with a fault or a kill in them."""
+    full = standard(folder)
+    return [request for request in full if not request.op.startswith(("get_", "list_", "fsck"))]

@@ -1,0 +1,1 @@
+"""Reproduces the published push and clone numbers and gates on their budgets."""

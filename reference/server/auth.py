@@ -1,0 +1,85 @@
+"""Who sent a request, and whether they may: signature, visibility, ownership, in this order."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from time import time
+
+from starlette.requests import Request
+
+from reference.wire import msign
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import PREFIX
+
+from .service import Repo, Service
+
+REPO_COLUMNS = "repo_id, owner, slug, visibility, default_branch"
+
+
+def raw_target(request: Request) -> str:
+    """The request target as it was sent: path and query, neither decoded nor normalised."""
+    path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    query: bytes = request.scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+def credentials(request: Request) -> msign.Credentials | None:
+    """What the Authorization header says; nothing in it is proven yet."""
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        return None
+    if len(headers) > 1:
+        raise ProtocolError("unauthenticated", "more than one Authorization header", "AUTH-001")
+    return msign.parse(headers[0])
+
+
+async def signer(
+    service: Service, request: Request, given: msign.Credentials | None, body: bytes
+) -> str | None:
+    """The handle that signed the request, or nobody; a signature that fails is refused."""
+    if given is None:
+        return None
+    async with service.database.session() as db:
+        key = await db.fetchval("SELECT public_key FROM identities WHERE handle = $1", given.handle)
+    if key is None:
+        raise ProtocolError("unauthenticated", "the signature does not verify", "AUTH-007")
+    host = request.headers.get("host", "")
+    body_key = PREFIX + sha256(body).hexdigest()
+    msign.verify(given, key, time(), request.method, host, raw_target(request), body_key)
+    return given.handle
+
+
+async def visible_repo(service: Service, owner: str, slug: str, who: str | None) -> Repo:
+    """The repository, if it is there and `who` may see it."""
+    async with service.database.session() as db:
+        row = await db.fetchrow(
+            f"SELECT {REPO_COLUMNS} FROM repos WHERE owner = $1 AND slug = $2", owner, slug
+        )
+    return _visible(Repo.of(row) if row else None, who)
+
+
+async def visible_repo_by_id(service: Service, repo_id: bytes, who: str | None) -> Repo:
+    """The repository with this id, if it is there and `who` may see it."""
+    async with service.database.session() as db:
+        row = await db.fetchrow(
+            f"SELECT {REPO_COLUMNS} FROM repos WHERE repo_id = $1", repo_id
+        )
+    return _visible(Repo.of(row) if row else None, who)
+
+
+def _visible(repo: Repo | None, who: str | None) -> Repo:
+    if repo is None or (repo.private and repo.owner != who):
+        raise ProtocolError("unknown_repo", "there is no such repository here", "AUTH-011")
+    return repo
+
+
+def require_owner(repo: Repo, who: str | None) -> None:
+    """Refuses everybody but the owner."""
+    if repo.owner != who:
+        raise ProtocolError("forbidden", f"{repo.owner}/{repo.slug} is not yours", "AUTH-012")
+
+
+def require_signed(who: object) -> None:
+    """Refuses a request that nobody signed."""
+    if who is None:
+        raise ProtocolError("unauthenticated", "this call must be signed", "AUTH-010")

@@ -1,0 +1,1 @@
+"""Tests of the specification's parser and of the trace."""
