@@ -36,7 +36,7 @@ def _problems(repository: Repository) -> Iterator[str]:
                 yield problem.detail
     snapshots = set(repository.ids("snapshots"))
     commits = set(repository.ids("commits"))
-    yield from _snapshot_problems(repository, snapshots, blobs)
+    yield from snapshot_problems(repository, snapshots, blobs)
     for object_id in sorted(commits):
         try:
             commit = repository.commit(object_id)
@@ -64,7 +64,7 @@ def _head_problems(repository: Repository, commits: set[str]) -> Iterator[str]:
         yield f"HEAD: its commit {commit} is missing"
 
 
-def _snapshot_problems(
+def snapshot_problems(
     repository: Repository, snapshots: set[str], blobs: set[str]
 ) -> Iterator[str]:
     """Every manifest rebuilt once, parents first; what is off is then looked at singly."""

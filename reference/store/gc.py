@@ -12,7 +12,7 @@ from reference.wire.errors import ProtocolError
 from reference.wire.ids import is_id
 from reference.wire.records import parents
 
-from . import durable, loose, refs, state
+from . import durable, fsck, loose, refs, state
 from .packing import build_framed
 from .repository import Repository
 
@@ -104,10 +104,20 @@ def _reachable(repository: Repository) -> dict[str, set[str]]:
             snapshots.add(at)
             objects.update(record["delta_upsert"].values())
             at = record["parent_snapshot_id"]
-    for object_id in objects:
-        if not repository.has_blob(object_id):
-            raise _missing(object_id)
+    _verify(repository, snapshots, objects)
     return {"objects": objects, "commits": commits, "snapshots": snapshots}
+
+
+def _verify(repository: Repository, snapshots: set[str], objects: set[str]) -> None:
+    """Everything that stays reads back: a store in doubt is mended, not collected."""
+    packed = [oid for pack in repository.packs() for oid in pack.blob_ids if oid in objects]
+    try:
+        for object_id in dict.fromkeys([*packed, *sorted(objects)]):  # packs frame by frame
+            repository.blob(object_id)
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"{problem.detail}: nothing was removed") from None
+    for found in fsck.snapshot_problems(repository, snapshots, objects):
+        raise ProtocolError("integrity", f"{found}: nothing was removed")
 
 
 def _missing(object_id: str) -> ProtocolError:

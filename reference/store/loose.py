@@ -17,6 +17,7 @@ from . import durable
 from .packs import PackFile
 
 FILE_MODE = 0o444
+_READ_BYTES = 1 << 17
 KINDS = {"objects": ("objects/sha256", ""), "commits": ("commits", ".json")} | {
     "snapshots": ("snapshots", ".json")
 }
@@ -75,20 +76,41 @@ def has(dot: str, object_id: str) -> bool:
     return os.path.exists(path_of(dot, "objects", object_id))
 
 
-def get_blob(dot: str, object_id: str) -> bytes:
-    """A loose blob's content, rehashed."""
+def _read(path: str, object_id: str) -> bytes | None:
+    """A whole file in a few calls, or nothing; a push reads thousands."""
     try:
-        with open(path_of(dot, "objects", object_id), "rb") as file:
-            raw = file.read()
+        fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        raise ProtocolError("not_found", f"no object {object_id} here") from None
+        return None
+    try:
+        parts = [os.read(fd, _READ_BYTES)]
+        while len(parts[-1]) == _READ_BYTES:
+            parts.append(os.read(fd, _READ_BYTES))
+        return b"".join(parts)
     except IsADirectoryError:
         raise _corrupt(object_id) from None
+    finally:
+        os.close(fd)
+
+
+def find_blob(dot: str, object_id: str) -> bytes | None:
+    """A loose blob's content, rehashed, or nothing."""
+    raw = _read(path_of(dot, "objects", object_id), object_id)
+    if raw is None:
+        return None
     if sha256(raw).hexdigest() != object_id[7:]:
         raise _corrupt(object_id)
     header, _, content = raw.partition(b"\0")
     if header != b"blob %d" % len(content):
         raise _corrupt(object_id)
+    return content
+
+
+def get_blob(dot: str, object_id: str) -> bytes:
+    """A loose blob's content, rehashed; `not_found` when it is not loose."""
+    content = find_blob(dot, object_id)
+    if content is None:
+        raise ProtocolError("not_found", f"no object {object_id} here")
     return content
 
 
@@ -157,13 +179,7 @@ def put_blob_file(dot: str, source: str) -> str:
 
 def read_record(dot: str, kind: str, object_id: str) -> bytes | None:
     """The bytes of a loose record, or nothing; the caller proves them."""
-    try:
-        with open(path_of(dot, kind, object_id), "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-    except IsADirectoryError:
-        raise _corrupt(object_id) from None
+    return _read(path_of(dot, kind, object_id), object_id)
 
 
 def put_record(dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]) -> None:

@@ -25,6 +25,7 @@ from .packs import FILE_MODE, PackFile, encode_index, folder, list_packs
 
 CHAIN = 64
 """How many deltas a loose snapshot may stand on before it is written in full."""
+CACHED_DELTAS = 4096
 Tree = tuple[Manifest, Sequence[str]]
 
 
@@ -44,6 +45,7 @@ class Repository:
         self._commits: dict[str, tuple[PackFile, int]] = {}
         self._snapshots: dict[str, tuple[PackFile, int]] = {}
         self._trees: dict[str, Tree] = {}
+        self._deltas: dict[str, Snapshot] = {}
 
     @staticmethod
     def init(root: str) -> Repository:
@@ -99,12 +101,14 @@ class Repository:
 
     def blob(self, object_id: str) -> bytes:
         """A blob's content, rehashed."""
-        if loose.has(self.dot, object_id):
-            try:
-                return loose.get_blob(self.dot, object_id)
-            except ProtocolError:  # a corrupt copy does not hide a sound one  [STORE-015]
-                if self._pack_of_blob(object_id) is None:
-                    raise
+        try:
+            content = loose.find_blob(self.dot, object_id)
+        except ProtocolError:  # a corrupt copy does not hide a sound one  [STORE-015]
+            if self._pack_of_blob(object_id) is None:
+                raise
+            content = None
+        if content is not None:
+            return content
         pack = self._pack_of_blob(object_id)
         if pack is None:
             raise ProtocolError("not_found", f"no object {object_id} here")
@@ -140,11 +144,16 @@ class Repository:
 
     def find_snapshot(self, object_id: str) -> Snapshot | None:
         """A snapshot's record as it is kept, a delta or a root, or nothing."""
+        if object_id in self._deltas:
+            return self._deltas[object_id]
         raw = loose.read_record(self.dot, "snapshots", object_id)
         place = self._packed(self._snapshots, object_id) if raw is None else None
         if raw is not None:
             try:
-                return _parsed_snapshot(object_id, raw)
+                record = _parsed_snapshot(object_id, raw)
+                if len(self._deltas) < CACHED_DELTAS:
+                    self._deltas[object_id] = record
+                return record
             except ProtocolError:
                 place = self._packed(self._snapshots, object_id)
                 if place is None:
@@ -162,14 +171,19 @@ class Repository:
         """A snapshot's full manifest and directories, rehashed."""
         chain: list[Snapshot] = []
         at: str | None = object_id
+        seen = {at}
         manifest: dict[str, str] = {}
         directories: Sequence[str] = ()
         while at is not None:
             if at in self._trees:
                 manifest, directories = dict(self._trees[at][0]), self._trees[at][1]
                 break
-            chain.append(self.snapshot(at))
-            at = chain[-1]["parent_snapshot_id"]
+            record = self.snapshot(at) if at == object_id else self._base(object_id, at)
+            chain.append(record)
+            at = record["parent_snapshot_id"]
+            if at in seen:
+                raise ProtocolError("integrity", f"integrity check: {at} stands on itself")
+            seen.add(at)
         for record in reversed(chain):
             for path in record["delta_remove"]:
                 manifest.pop(path, None)
@@ -183,6 +197,14 @@ class Repository:
             del self._trees[next(iter(self._trees))]
         self._trees[object_id] = (manifest, directories)
         return manifest, directories
+
+    def _base(self, object_id: str, base: str) -> Snapshot:
+        found = self.find_snapshot(base)
+        if found is None:
+            raise ProtocolError(
+                "integrity", f"integrity check: {object_id} stands on {base}, which is missing"
+            )
+        return found
 
     def lookups(self) -> Lookups:
         """How `core.closure` reads this repository."""
@@ -211,6 +233,7 @@ class Repository:
 
     def _snapshot_holds(self, object_id: str) -> bool:
         self._trees.pop(object_id, None)
+        self._deltas.pop(object_id, None)
         self.tree(object_id)
         return True
 
@@ -261,6 +284,7 @@ class Repository:
         self._commits.clear()
         self._snapshots.clear()
         self._trees.clear()
+        self._deltas.clear()
 
     def verify(self, pack: Pack, limits: Limits = DEFAULT_LIMITS) -> None:
         """Everything DESIGN asks of a pack before one byte of it counts."""

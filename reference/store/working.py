@@ -125,9 +125,9 @@ def commit(
     before, directories = tree_of(repository, head)
     paths = sorted(found.files, key=str.encode)
     manifest = _store_files(repository, paths, frozenset(before.values()))
-    if not merging and head is not None:
-        if before == manifest and sorted(directories) == sorted(found.directories):
-            raise ProtocolError("conflict", "nothing to commit: the working tree is as committed")
+    same = before == manifest and sorted(directories) == sorted(found.directories)
+    if same and head is not None and not merging:
+        raise ProtocolError("conflict", "nothing to commit: the working tree is as committed")
     second = str(merging["theirs_commit"]) if merging else None
     record = commit_on(
         repository, branch, manifest, found.directories, dict(fields), second, finish

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 from .errors import ProtocolError, shown
 
@@ -19,6 +20,11 @@ def check_path(value: object) -> str:
     """`value` as a relative path, or `invalid_path`."""
     if not isinstance(value, str):
         raise ProtocolError("malformed", f"a path must be text, got {shown(value)}", "ID-017")
+    return _checked_path(value)
+
+
+@lru_cache(maxsize=4096)  # a history names the same paths over and over
+def _checked_path(value: str) -> str:
     try:
         octets = value.encode()
     except UnicodeEncodeError:

@@ -1,0 +1,231 @@
+"""Push: an upload link, then everything verified before anything counts.  [PUSH]"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+
+from reference.core import verification
+from reference.core.history import reachable
+from reference.core.verification import Known
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import check_id, from_raw, to_raw
+from reference.wire.names import check_branch
+from reference.wire.pack import Pack
+
+from . import history, writing
+from .intake import Intake, is_closure, read_pack
+from .objects import CHUNK_BYTES, Incoming, ObjectStore, pack_key, upload_key
+from .service import Call, Repo, Service
+
+if TYPE_CHECKING:
+    from .database import Connection
+
+UPLOAD_SECONDS = 3600
+_COUNTS = {"commits": "commits", "snapshot_refs": "snapshots", "object_refs": "blobs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a push asks of a branch."""
+
+    branch: str
+    head: str
+    force: bool
+
+
+class BodyUpload:
+    """A pack that came as a request's body."""
+
+    def __init__(self, objects: ObjectStore, raw: bytes) -> None:
+        self._objects = objects
+        self._raw = raw
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes of the body."""
+        for start in range(0, len(self._raw), CHUNK_BYTES):
+            yield self._raw[start : start + CHUNK_BYTES]
+
+    def accept(self, key: str) -> None:
+        """Keeps the body under `key`."""
+        outgoing = self._objects.outgoing()
+        try:
+            outgoing.write(self._raw)
+            outgoing.keep(key)
+        finally:
+            outgoing.close()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+async def presign(call: Call, key_name: str = "mpack_key", url_name: str = "upload_url") -> Response:
+    """Where to put a pack of this key."""
+    fields = call.fields
+    key = fields.id(key_name)
+    if fields.size("size_bytes") > call.service.limits.pack_bytes:
+        limit = call.service.limits.pack_bytes
+        raise ProtocolError("too_large", f"packs have at most {limit} bytes here", "PUSH-002")
+    where = upload_key(call.repo.id, key)
+    url = call.service.objects.upload_url(call.base_url, where, UPLOAD_SECONDS)
+    return call.answer({url_name: url, key_name: key})
+
+
+async def unpack_uploaded(call: Call) -> Response:
+    """Takes in a pack that was put to its upload link."""
+    counts, clean = await _unpack_uploaded(call, "mpack_key")
+    named = {f"{name}_written": count for name, count in counts.items()}
+    return _with_background(call.answer({"ok": True, **named}), clean)
+
+
+async def presign_bundle(call: Call) -> Response:
+    """The same as `presign`, in the words of earlier clients."""
+    return await presign(call, "bundle_id", "presigned_url")
+
+
+async def unpack_bundle(call: Call) -> Response:
+    """The same as `unpack_uploaded`, in the words of earlier clients."""
+    counts, clean = await _unpack_uploaded(call, "bundle_id")
+    names = {"stored_commits": "commits", "stored_objects": "blobs", "stored_snapshots": "snapshots"}
+    stored = {name: counts[count] for name, count in names.items()}
+    return _with_background(call.answer({"ok": True, **stored}), clean)
+
+
+def _with_background(response: Response, task: BackgroundTask) -> Response:
+    response.background = task
+    return response
+
+
+async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], BackgroundTask]:
+    fields = call.fields
+    fields.require(key_name, "branch", "head")
+    key = fields.id(key_name)
+    move = Move(fields.branch("branch"), fields.id("head"), fields.flag("force"))
+    service, repo = call.service, call.repo
+    where = upload_key(repo.id, key)
+    clean = BackgroundTask(_forget_upload, service.objects, where)
+    async with service.database.session() as db:
+        accepted = await db.fetchval(
+            "SELECT 1 FROM mpack_refs WHERE repo_id = $1 AND mpack_id = $2", repo.raw, to_raw(key)
+        )
+    if accepted:  # verified before: a retry needs neither the upload nor the store  [PUSH-016]
+        nothing = Intake(key, Pack(framed=True), verification.outside(Pack(framed=True)))
+        return await _take_in(service, repo, nothing, None, move), clean
+    try:
+        upload = await asyncio.to_thread(service.objects.incoming, where)
+    except FileNotFoundError:
+        raise ProtocolError(
+            "upload_missing", f"{key} was not uploaded", "PUSH-004", mpack_key=key
+        ) from None
+    try:
+        with service.metrics.timed("push_phase", phase="read"):
+            intake = await asyncio.to_thread(read_pack, upload, service.limits, key)
+        return await _take_in(service, repo, intake, upload, move), clean
+    finally:
+        await asyncio.to_thread(upload.close)
+
+
+async def unpack_body(call: Call) -> Response:
+    """Takes in a pack that is the request's body."""
+    service = call.service
+    upload = BodyUpload(service.objects, call.raw)
+    with service.metrics.timed("push_phase", phase="read"):
+        intake = await asyncio.to_thread(read_pack, upload, service.limits)
+    move = _move_of_query(call, intake.pack)
+    counts = await _take_in(service, call.repo, intake, upload, move)
+    return call.answer({"ok": True, **{f"{name}_written": n for name, n in counts.items()}})
+
+
+def _move_of_query(call: Call, pack: Pack) -> Move:
+    query = call.request.query_params
+    flag = query.get("force", "false")
+    if flag not in ("true", "1", "false", "0"):
+        raise ProtocolError("malformed", f"force: expected true or false, got {flag!r:.40}")
+    branch, head = query.get("branch"), query.get("head")
+    if branch is None and head is None and len(pack.branch_heads) == 1:
+        [(branch, head)] = pack.branch_heads.items()
+    if missing := [n for n, v in (("branch", branch), ("head", head)) if v is None]:
+        raise ProtocolError(
+            "missing_field", f"missing: {', '.join(missing)}", "PUSH-021", fields=missing
+        )
+    return Move(check_branch(branch), check_id(head, "head"), flag in ("true", "1"))
+
+
+async def _take_in(
+    service: Service, repo: Repo, intake: Intake, upload: Incoming | None, move: Move
+) -> dict[str, int]:
+    """Checks what a pack leans on, then writes it; whatever fails, nothing was written."""
+    pack, needs = intake.pack, intake.needs
+    async with service.database.session() as db:
+        current = await _check_move(db, repo, pack, move)
+        known = Known(
+            await history.known(db, "commits", repo.raw, needs.commits),
+            await history.known(db, "snapshot_refs", repo.raw, needs.snapshots | needs.bases),
+            await history.known(db, "object_refs", repo.raw, needs.objects),
+        )
+        trees = await history.trees(db, needs.bases & known.snapshots)
+    known = Known(known.commits, known.snapshots, known.objects, trees)
+    proof = asyncio.create_task(
+        asyncio.to_thread(verification.check_pack, pack, known, service.limits)
+    )
+    try:
+        async with service.database.transaction() as db:
+            with service.metrics.timed("push_phase", phase="write"):
+                await writing.begin(db, repo)
+                tables = await asyncio.to_thread(writing.pack_tables, repo, intake.key, pack)
+                written = await writing.copy(db, tables)
+            with service.metrics.timed("push_phase", phase="verify"):
+                await proof
+            if upload is not None:
+                with service.metrics.timed("push_phase", phase="keep"):
+                    await asyncio.to_thread(upload.accept, pack_key(intake.key))
+                await writing.add_pack(db, repo, intake.key, pack.size, intake.form)
+                if await asyncio.to_thread(is_closure, intake, move.head):
+                    counts = len(pack.commits), len(pack.blob_ids)
+                    await writing.cache_pack(
+                        db, repo, move.head, intake.form, intake.key, *counts
+                    )
+            await writing.move_branch(db, repo, move.branch, current, move.head)
+            if upload is not None or current != move.head:
+                await writing.enqueue_push_jobs(db, repo, intake.key, len(set(pack.blob_ids)))
+    finally:
+        await asyncio.wait([proof])
+        proof.cancelled() or proof.exception()
+    return {name: written[table] for table, name in _COUNTS.items()}
+
+
+async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str | None:
+    """The branch's head, once it is known that the branch may move from there."""
+    row = await db.fetchrow(
+        "SELECT (SELECT head_commit_id FROM branches WHERE repo_id = $1 AND name = $2) AS head,"
+        " EXISTS (SELECT FROM commits WHERE repo_id = $1 AND commit_id = $3) AS known",
+        repo.raw,
+        move.branch,
+        to_raw(move.head),
+    )
+    assert row is not None
+    verification.check_head(pack, move.head, row["known"])
+    current = from_raw(row["head"]) if row["head"] else None
+    if current is None or move.force or current == move.head:
+        return current
+    records = {record["commit_id"]: record for record in pack.commits}
+    line = set(reachable(history.parents_in(records), [move.head]))
+    if current in line:
+        return current
+    if await history.descends(db, repo.raw, line - records.keys(), current):
+        return current
+    raise ProtocolError(
+        "not_fast_forward", f"{move.branch} is at {current}, which {move.head} does not descend from"
+    )
+
+
+def _forget_upload(objects: ObjectStore, key: str) -> None:
+    try:
+        objects.delete(key)
+    except ProtocolError:
+        return  # collected later

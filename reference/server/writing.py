@@ -1,0 +1,168 @@
+"""The one transaction of a push: rows, pack, branch and jobs, all of them or none.  [PUSH-011]"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import to_raw
+from reference.wire.pack import Pack
+
+from . import rows
+from .rows import Table
+from .service import GC_LOCK, Repo, derived_id
+
+if TYPE_CHECKING:
+    from .database import Connection
+
+JOB_PRIORITY = 10
+JOB_CHANNEL = "musekit_jobs"
+
+
+async def begin(db: Connection, repo: Repo) -> None:
+    """Takes the repository for this transaction, and keeps collection off what it adds."""
+    await db.execute("SELECT pg_advisory_xact_lock_shared($1)", GC_LOCK)
+    if not await db.fetchval("SELECT 1 FROM repos WHERE repo_id = $1 FOR NO KEY UPDATE", repo.raw):
+        raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
+
+
+def pack_tables(repo: Repo, key: str, contents: Pack) -> list[Table]:
+    """Everything that a verified pack adds, ready to be copied."""
+    snapshot_ids = [record["snapshot_id"] for record in contents.snapshots]
+    return [
+        rows.references("object_refs", "blob_id", repo.raw, contents.blob_ids),
+        rows.index(to_raw(key), contents),
+        rows.commits(repo.raw, contents.commits),
+        rows.snapshots(contents.snapshots),
+        rows.references("snapshot_refs", "snapshot_id", repo.raw, snapshot_ids),
+    ]
+
+
+async def copy(db: Connection, tables: Iterable[Table]) -> dict[str, int]:
+    """Copies rows straight into their tables; where one is there already, around it."""
+    tables = list(tables)
+    try:
+        async with db.transaction():
+            return {name: await _copy(db, name, *rest) for name, *rest in tables}
+    except asyncpg.UniqueViolationError:
+        return {name: await _copy_around(db, name, *rest) for name, *rest in tables}
+
+
+async def _copy(db: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    status = await db.copy_to_table(table, source=once(), columns=columns, format="binary")
+    return _count(status)
+
+
+async def _copy_around(db: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
+    fresh = f"fresh_{table}"
+    names = ", ".join(f'"{column}"' for column in columns)
+    await db.execute(f"CREATE TEMP TABLE {fresh} (LIKE {table}) ON COMMIT DROP")
+    await _copy(db, fresh, columns, data)
+    return _count(
+        await db.execute(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM {fresh} ORDER BY 1, 2"
+            " ON CONFLICT DO NOTHING"
+        )
+    )
+
+
+def _count(status: str) -> int:
+    """How many rows a statement wrote, as its status says."""
+    return int(status.rpartition(" ")[2])
+
+
+async def add_pack(db: Connection, repo: Repo, key: str, size: int, form: str) -> None:
+    """The rows that say that this repository accepted this pack."""
+    await db.execute(
+        "INSERT INTO mpacks (mpack_id, size_bytes, form) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        to_raw(key),
+        size,
+        form,
+    )
+    await db.execute(
+        "INSERT INTO mpack_refs VALUES ($1, $2) ON CONFLICT DO NOTHING", repo.raw, to_raw(key)
+    )
+
+
+async def move_branch(
+    db: Connection, repo: Repo, branch: str, expected: str | None, head: str
+) -> None:
+    """Moves a branch by compare-and-swap, or makes it; else `ref_moved`.  [PUSH-012]"""
+    if expected is not None:
+        status = await db.execute(
+            "UPDATE branches SET head_commit_id = $4, updated_at = now()"
+            " WHERE repo_id = $1 AND name = $2 AND head_commit_id = $3",
+            repo.raw,
+            branch,
+            to_raw(expected),
+            to_raw(head),
+        )
+    else:
+        status = await db.execute(
+            "INSERT INTO branches (branch_id, repo_id, name, head_commit_id)"
+            " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            to_raw(derived_id("branch", repo.id, branch)),
+            repo.raw,
+            branch,
+            to_raw(head),
+        )
+        await db.execute(
+            "UPDATE repos SET default_branch = $2 WHERE repo_id = $1"
+            " AND NOT EXISTS (SELECT FROM branches WHERE repo_id = $1 AND name <> $2)",
+            repo.raw,
+            branch,
+        )
+    if _count(status) != 1:
+        raise ProtocolError("ref_moved", f"{branch} was moved by somebody else meanwhile")
+
+
+async def enqueue_push_jobs(db: Connection, repo: Repo, key: str, blobs: int) -> None:
+    """The work that follows a push, known from the moment that it counts.  [JOB-001, JOB-002]"""
+    await db.execute(
+        f"""
+        INSERT INTO jobs (type, payload, priority) VALUES
+            ('mpack.index',
+             json_build_object('mpack_key', $2::text, 'repo_id', $3::text, 'blobs', $4::int),
+             {JOB_PRIORITY}),
+            ('fetch.mpack.prebuild',
+             json_build_object('repo_id', $3::text, 'tip_commit_ids',
+                (SELECT json_agg(DISTINCT 'sha256:' || encode(head_commit_id, 'hex'))
+                 FROM branches WHERE repo_id = $1)),
+             {JOB_PRIORITY})
+        """,
+        repo.raw,
+        key,
+        repo.id,
+        blobs,
+    )
+    await db.execute(f"NOTIFY {JOB_CHANNEL}")
+
+
+async def cache_pack(
+    db: Connection, repo: Repo, tip: str, form: str, mpack_id: str, commits: int, blobs: int
+) -> None:
+    """Says that this pack answers a clone of `tip`; a row that expired is renewed."""
+    await db.execute(
+        """
+        INSERT INTO fetch_mpack_cache
+            (cache_id, repo_id, tip_commit_id, form, mpack_id, commit_count, blob_count)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (cache_id) DO UPDATE
+        SET mpack_id = EXCLUDED.mpack_id, commit_count = EXCLUDED.commit_count,
+            blob_count = EXCLUDED.blob_count, created_at = now(), expires_at = EXCLUDED.expires_at
+        WHERE fetch_mpack_cache.expires_at <= now()
+        """,
+        to_raw(derived_id("cache", repo.id, tip, form)),
+        repo.raw,
+        to_raw(tip),
+        form,
+        to_raw(mpack_id),
+        commits,
+        blobs,
+    )
