@@ -49,6 +49,13 @@ def tests_all(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Times and memory of the wire format and the local store, each against its budget."""
+    install(session, "test", "perf")
+    session.run("pytest", "-m", "bench", "tests/bench", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and formatting (ruff), and which package may import which (import-linter)."""

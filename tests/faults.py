@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from unittest import mock
 
-TOLERATED = [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, None]
+TOLERATED = [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, None]
 FATAL = [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EBADF]
 CALLS = {
     os: "open write fsync fchmod utime replace rename link unlink mkdir rmdir".split(),
@@ -37,6 +37,7 @@ class Call:
     path: str
     target: str = ""
     creates: bool = False
+    exclusive: bool = False
     failed: bool = False
 
     @property
@@ -68,7 +69,7 @@ class Disk:
     def fail(
         self,
         when: str | Callable[[Call], bool],
-        raised: int | None | type[BaseException] = errno.EIO,
+        raised: int | type[BaseException] | None = errno.EIO,
         *,
         after: bool = False,
         times: int = 1,
@@ -137,8 +138,8 @@ class Disk:
             target = self._path(args[1], options.get("dst_dir_fd")) or ""
         if path is None and not target:
             return None
-        creates = name == "open" and bool(args[1] & os.O_CREAT)
-        return Call(name, path or "", target, creates)
+        flags = args[1] if name == "open" else 0
+        return Call(name, path or "", target, bool(flags & os.O_CREAT), bool(flags & os.O_EXCL))
 
     def _path(self, given: Any, folder: int | None) -> str | None:
         """The whole path of what a call is about, if it lies below the folder."""

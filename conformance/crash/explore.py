@@ -7,15 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from . import advice
-from .findings import Finding
+from .findings import Finding, merge
 from .oracle import Oracle, Symptom
 from .promises import owed
 from .requests import Request
 from .states import State, Timeline
 from .trace import Recording
+from .tree import Tree
 
 _WORKERS = 2
 _GROUPS = 40
+_CHUNK = 60
+_ENOUGH = 120  # bad states of one model: more of them teach nothing
 _READERS = ("get_", "list_", "fsck")
 
 
@@ -51,19 +54,17 @@ class Explorer:
             self.judged[model] = self.judged.get(model, 0) + 1
             self.bad[model] = self.bad.get(model, 0) + bool(symptoms)
             for symptom in symptoms:
-                group = (advice.blame(self.timeline, state), symptom.kind)
+                group = (self._culprit(state), symptom.kind)
                 groups.setdefault(group, []).append((state, symptom))
+            if self.bad[model] >= _ENOUGH:
+                break
         return self._findings(model, groups)
 
     def judge(self, state: State) -> list[Symptom]:
         """The symptoms of one state, from memory when its like was judged before."""
         key = self._key(state)
         if key not in self._seen:
-            self._seen[key] = self.oracle.judge(
-                self.timeline.tree(state),
-                owed(self.recording, state.point),
-                self.retry(state.point),
-            )
+            self._seen[key] = self._judge(state, self.timeline.tree(state))
         return self._seen[key]
 
     def retry(self, point: int) -> Request | None:
@@ -72,6 +73,11 @@ class Explorer:
         numbers = due.unanswered or [due.last]
         request = self.recording.requests[numbers[0]] if numbers[0] >= 0 else None
         return None if request is None or request.op.startswith(_READERS) else request
+
+    def _culprit(self, state: State) -> str:
+        lost = [*state.dropped, *(number for number, *_ in state.torn)]
+        at = self.timeline.units[lost[0]].at if lost else state.point - 1
+        return advice.operation_at(self.timeline, at)
 
     def _key(self, state: State) -> tuple[str, int]:
         ops = self.recording.ops[: state.point]
@@ -83,35 +89,54 @@ class Explorer:
     ) -> Iterable[tuple[State, list[Symptom]]]:
         """Trees are built in order by one thread; the subject runs in a few at once."""
         with ThreadPoolExecutor(_WORKERS) as pool:
-            jobs = [
-                (
-                    key,
-                    state,
-                    pool.submit(
-                        self.oracle.judge,
-                        self.timeline.tree(state),
-                        owed(self.recording, state.point),
-                        self.retry(state.point),
-                    ),
-                )
-                for key, state in sorted(chosen, key=lambda item: item[1].point)
-            ]
-            for key, state, job in jobs:
-                self._seen[key] = job.result()
-                yield state, self._seen[key]
+            for start in range(0, len(chosen), _CHUNK):
+                part = sorted(chosen[start : start + _CHUNK], key=lambda item: item[1].point)
+                jobs = [
+                    (key, state, pool.submit(self._judge, state, self.timeline.tree(state)))
+                    for key, state in part
+                ]
+                for key, state, job in jobs:
+                    self._seen[key] = job.result()
+                    yield state, self._seen[key]
+
+    def _judge(self, state: State, tree: Tree) -> list[Symptom]:
+        due = owed(self.recording, state.point)
+        return self.oracle.judge(tree, due, self.retry(state.point))
 
     def _findings(
         self, model: str, groups: dict[tuple[str, str], list[tuple[State, Symptom]]]
     ) -> list[Finding]:
-        found: dict[tuple[str, str, str], Finding] = {}
+        found = []
         for cases in list(groups.values())[:_GROUPS]:
             proofs: dict[str, tuple[State, Symptom]] = {}
             for state, symptom in sorted(cases, key=lambda case: _size(case[0])):
-                proofs.setdefault(advice.explain(self.timeline, state, symptom), (state, symptom))
+                proofs.setdefault(self.explain(state, symptom)[1], (state, symptom))
             for state, symptom in list(proofs.values())[:3]:
-                finding = self.finding(model, *self.shrink(state, symptom))
-                found.setdefault(finding.key, finding)
-        return list(found.values())
+                found.append(self.finding(model, *self.shrink(state, symptom)))
+        return merge(found)
+
+    def explain(self, state: State, symptom: Symptom) -> tuple[str, str, str]:
+        """Operation, flaw and place, from the first thing that was lost or the way it was cut."""
+        timeline = self.timeline
+        if state.torn or state.dropped:
+            unit = timeline.units[state.torn[0][0] if state.torn else state.dropped[0]]
+            tell = advice.torn_unit if state.torn else advice.lost_unit
+            operation = advice.operation_at(timeline, unit.at)
+            return operation, tell(timeline, unit, state.point), advice.place(unit)
+        answered = advice.promised(timeline, state, symptom)
+        if answered >= 0 and symptom.kind in ("lost", "wrong", "torn"):
+            number = self.recording.ops[answered].request
+            due = owed(self.recording, state.point).unanswered
+            rivals = [n for n in due if symptom.about in self.recording.requests[n].promises]
+            after = self.judge(State("kill", answered + 1))
+            if not rivals and any(seen.about == symptom.about for seen in after):
+                operation = self.recording.requests[number].name
+                return operation, "answered before the work was done", ""
+            if not rivals:
+                operation = advice.operation_at(timeline, state.point - 1)
+                return operation, "destroys what was acknowledged before", symptom.what
+        operation = advice.operation_at(timeline, state.point - 1)
+        return operation, *advice.cut(timeline, state.point)
 
     def shrink(self, state: State, symptom: Symptom) -> tuple[State, Symptom]:
         """The state of the same model and point that loses least and still shows the symptom."""
@@ -132,16 +157,18 @@ class Explorer:
     def finding(self, model: str, state: State, symptom: Symptom) -> Finding:
         whole = self.timeline.tree(State("kill", state.point)).listing()
         left = self.timeline.tree(state).listing()
+        operation, flaw, where = self.explain(state, symptom)
         return Finding(
             model,
-            advice.blame(self.timeline, state),
+            operation,
             symptom.kind,
             symptom.what,
-            advice.explain(self.timeline, state, symptom),
+            flaw,
+            where,
             advice.calls(self.timeline, state),
             [f"{path}  {what[:24]}" for path, what in whole.items() if left.get(path) != what],
             [f"{path}  {what[:24]}" for path, what in left.items() if whole.get(path) != what],
-            selector(state),
+            f"--state {selector(state)}",
         )
 
 

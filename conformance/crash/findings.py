@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .states import MODELS
@@ -12,11 +13,9 @@ LEVELS = {
     "strict": "survives power loss only where the file system orders metadata",
     "journal": "survives kill only",
     "kill": "survives nothing",
-    "kept": "is wrong without any crash",
 }
 # what a finding is about -> the profile it fails
 PROFILES = {
-    "kept": "store-kill",
     "kill": "store-kill",
     "race": "store-kill",
     "fault": "store-journal",
@@ -30,26 +29,30 @@ PROFILES = {
 class Finding:
     """One flaw: where it shows, what it costs, and what to do."""
 
-    model: str  # kept (no crash at all), kill, journal, strict, paranoid, fault or race
+    model: str  # kill, journal, strict, paranoid, fault or race
     operation: str
     symptom: str  # lost, torn, wrong, fsck, retry, unusable, dishonest, litter
-    what: str
-    advice: str
+    what: str  # what was seen
+    flaw: str  # what is missing, in words
+    where: str = ""
     calls: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
-    selector: str = ""  # what --state takes
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.operation, self.symptom, self.advice
+    reproduce: str = ""  # options to add to the command
 
 
-def levels(operations: list[str], findings: list[Finding]) -> dict[str, str]:
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for each flaw of each operation: the first, which is the weakest model's."""
+    kept: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        kept.setdefault((finding.operation, finding.flaw), finding)
+    return list(kept.values())
+
+
+def levels(operations: Iterable[str], findings: Iterable[Finding]) -> dict[str, str]:
     """What each operation survives, judged by the weakest model that has a finding about it."""
-    result = {}
-    order = ["kept", *MODELS]
+    known, result = list(findings), {}
     for operation in operations:
-        bad = [f.model for f in findings if f.operation == operation and f.model in order]
-        result[operation] = LEVELS[min(bad, key=order.index) if bad else ""]
+        bad = [f.model for f in known if f.operation == operation and f.model in MODELS]
+        result[operation] = LEVELS[min(bad, key=MODELS.index) if bad else ""]
     return result

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import ids, sandbox
 from .promises import Owed
-from .requests import Commit, Register, Request
+from .requests import Commit, Register, Request, spoken
 from .sandbox import Sandbox
 from .session import STORE
 from .tree import Tree
@@ -35,6 +35,7 @@ class Symptom:
 
     kind: str
     what: str
+    about: str = ""  # the id, register or file it concerns
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Oracle:
 
     def _judge(self, base: Path, owed: Owed, retry: Request | None) -> list[Symptom]:
         found = [
-            Symptom("lost" if not seen else "torn", f"restored file {path}")
+            Symptom("lost" if not seen else "torn", f"restored file {path}", path)
             for path, allowed in owed.files.items()
             if (seen := _content(base / path)) not in allowed
         ]
@@ -71,9 +72,10 @@ class Oracle:
                 return [*found, Symptom("retry", f"init again exits with {code}")]
         plan = _Plan(self.supported)
         plan.read(owed)
+        plan.ask(Request("fsck"), _sound)
         if retry is not None and retry.op != "init":
             plan.retry(retry, owed)
-        plan.ask(Request("fsck"), _sound)
+            plan.ask(Request("fsck"), _sound)
         code, answers = self._run("batch", base, plan.requests)
         if code != 0 or len(answers) != len(plan.requests):
             said = f"{len(answers)} of {len(plan.requests)} requests answered, exit {code}"
@@ -148,13 +150,13 @@ class _Blob:
 
     def __call__(self, answer: Answer) -> list[Symptom]:
         if not answer["ok"]:
-            return _missing(f"blob {short(self.name)}", answer, self.must, self.when)
+            return _missing("blob", self.name, answer, self.must, self.when)
         try:
             same = base64.b64decode(answer["data"], validate=True) == self.data
         except (KeyError, TypeError, binascii.Error):
             same = False
         if not same:
-            return [Symptom(self.when or "torn", f"blob {short(self.name)} has other bytes")]
+            return [Symptom(self.when or "torn", f"blob {short(self.name)} has other bytes", self.name)]
         return []
 
 
@@ -166,14 +168,15 @@ class _Record:
 
     def __call__(self, answer: Answer) -> list[Symptom]:
         if not answer["ok"]:
-            return _missing(f"commit {short(self.name)}", answer, self.must)
+            return _missing("commit", self.name, answer, self.must)
         record, wanted = answer.get("record"), self.made.record()
         try:
             true = isinstance(record, dict) and ids.commit_id(record) == self.name
         except (KeyError, AttributeError, TypeError):
             true = False
         if not true or record["snapshot_id"] != wanted["snapshot_id"]:
-            return [Symptom("wrong", f"commit {short(self.name)} is not what was made")]
+            what = f"commit {short(self.name)} is not what was made"
+            return [Symptom("wrong", what, self.name)]
         return []
 
 
@@ -185,13 +188,15 @@ class _Snapshot:
 
     def __call__(self, answer: Answer) -> list[Symptom]:
         if not answer["ok"]:
-            return _missing(f"snapshot {short(self.name)}", answer, self.must)
+            return _missing("snapshot", self.name, answer, self.must)
         record = answer.get("record")
         try:
             name = ids.snapshot_id(record["delta_upsert"], record.get("directories") or ())
         except (KeyError, AttributeError, TypeError):
             name = ""
-        return [] if name == self.name else [Symptom("wrong", f"snapshot {short(self.name)}")]
+        if name == self.name:
+            return []
+        return [Symptom("wrong", f"snapshot {short(self.name)} is another", self.name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +206,15 @@ class _Register:
     when: str = ""
 
     def __call__(self, answer: Answer) -> list[Symptom]:
-        what = " ".join(filter(None, self.register))
+        what = spoken(self.register)
         if not answer["ok"] and answer.get("error") not in ("not_found", "invalid"):
-            return [Symptom("torn", f"{what} says {answer.get('error')}")]
+            return [Symptom("torn", f"{what} says {answer.get('error')}", what)]
         value = _value(self.register, answer) if answer["ok"] else None
         if value in self.allowed or (self.register == ("head",) and None in self.allowed):
             return []
         kind = self.when or ("lost" if value is None else "wrong")
-        return [Symptom(kind, f"{what} is {_shown(value)}, not {_shown(self.allowed[-1])}")]
+        said = f"{what} is {_shown(value)}, not {_shown(self.allowed[-1])}"
+        return [Symptom(kind, said, what)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +234,11 @@ def _sound(answer: Answer) -> list[Symptom]:
     return [Symptom("fsck", f"fsck: {problem}") for problem in (problems or [])[:3]]
 
 
-def _missing(what: str, answer: Answer, must: bool, when: str = "") -> list[Symptom]:
-    if answer.get("error") != "not_found":
-        return [Symptom(when or "torn", f"{what} says {answer.get('error')}")]
-    return [Symptom(when or "lost", f"{what} is gone")] if must else []
+def _missing(kind: str, name: str, answer: Answer, must: bool, when: str = "") -> list[Symptom]:
+    what, said = f"{kind} {short(name)}", answer.get("error")
+    if said != "not_found":
+        return [Symptom(when or "torn", f"{what} says {said}", name)]
+    return [Symptom(when or "lost", f"{what} is gone", name)] if must else []
 
 
 def _reading(register: Register) -> Request:

@@ -16,6 +16,10 @@ WHEN = "2026-01-01T00:00:00+00:00"
 Register = tuple[str, ...]  # ("ref", branch), ("head",), ("state", kind, name)
 
 
+def spoken(register: Register) -> str:
+    return " ".join(filter(None, register))
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What a commit must turn out to be."""
@@ -60,6 +64,20 @@ class Request:
             for name, value in self.fields.items()
         }
         return json.dumps({"op": self.op, **fields}).encode() + b"\n"
+
+    @property
+    def promises(self) -> set[str]:
+        """What a symptom about this request's promise is about."""
+        found = {*self.blobs, *self.commits}
+        for made in self.commits.values():
+            found.add(ids.snapshot_id(made.manifest, made.directories))
+        if self.commit is not None:
+            found.add(ids.snapshot_id(self.commit.manifest, self.commit.directories))
+        if self.register is not None:
+            found.add(spoken(self.register))
+        if self.restored is not None:
+            found.add(self.restored[0])
+        return found
 
     @property
     def name(self) -> str:

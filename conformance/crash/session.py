@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,13 @@ class Session:
         self.folder = self.box.place("record")
         self.recorder = Recorder(self.folder)
         self.recorder.elsewhere_allowed += (str(self.box.root),)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def recording(self) -> Recording:

@@ -42,6 +42,7 @@ def standard(folder: Path) -> list[Request]:
     assert one.commit is not None and two.commit is not None
     first, _ = one.commit.under(None)
     second, _ = two.commit.under(first)
+    lost = commit("scratch", {"lost.txt": b"lost\n"}, "lost")
     blobs = {ids.blob_id(data): data for data in (b"packed one\n", b"packed two\n" * 50)}
     plan = Commit({f"p{n}.txt": name for n, name in enumerate(blobs)}, (), "packed")
     packed, made = plan.under(None)
@@ -62,7 +63,7 @@ def standard(folder: Path) -> list[Request]:
         set_state("merge", {"conflicts": ["a.txt"], "other": first}),
         set_state("reservation", {"paths": ["a.txt"]}, "r-1"),
         set_state("intent", {"goal": "x" * 200}, "i-1"),
-        set_state("rebase", {"onto": first}),
+        set_state("rebase", {"onto": second}),
         set_state("checkpoint", {"step": 1}, "session-1"),
         set_state("config", {"user": {"name": "a rather long name"}}),
         set_state("config", {"user": {"name": "b"}}),
@@ -71,6 +72,8 @@ def standard(folder: Path) -> list[Request]:
         restore(ids.blob_id(SMALL), SMALL, "out/restored.txt"),
         receive_pack(folder / "one.mpack", {packed: made}, blobs),
         set_ref("packed", packed),
+        lost,
+        set_ref("scratch", second),  # which leaves a commit that nothing reaches
         gc(),
         put_blob(SMALL),  # collected a moment ago: it has to be written again
         set_head(branch="main"),

@@ -22,9 +22,14 @@ JOB_PRIORITY = 10
 JOB_CHANNEL = "musekit_jobs"
 
 
+async def begin_adding(db: Connection) -> None:
+    """Keeps collection off what this transaction adds to the object store."""
+    await db.execute("SELECT pg_advisory_xact_lock_shared($1)", GC_LOCK)
+
+
 async def begin(db: Connection, repo: Repo) -> None:
     """Takes the repository for this transaction, and keeps collection off what it adds."""
-    await db.execute("SELECT pg_advisory_xact_lock_shared($1)", GC_LOCK)
+    await begin_adding(db)
     if not await db.fetchval("SELECT 1 FROM repos WHERE repo_id = $1 FOR NO KEY UPDATE", repo.raw):
         raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
 

@@ -11,17 +11,31 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 TEMP_PREFIX = ".muse-tmp-"
+_TEMP_NAME = re.compile(re.escape(TEMP_PREFIX) + "[0-9a-f]{16}")
+BATCH = 64
+"""How many files are written at once, which is how many are open."""
 UNSUPPORTED = frozenset({None, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What fsync says where there is nothing to sync; anything else it says is fatal."""
 
-_known_folders: set[str] = set()
-_settled: set[str] = set()
+# What this process made durable, by whole path: which inode that was, and when it last changed.
+_known_folders: dict[str, tuple[int, int]] = {}
+_settled: dict[str, tuple[int, int]] = {}
 _doubtful: set[str] = set()
+
+
+def _mark(path: str) -> tuple[int, int] | None:
+    """What tells a file or folder from another of the same name that somebody made later."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def _again(call: Callable[..., T], *arguments: object) -> T:
@@ -43,10 +57,7 @@ def _fsync(fd: int) -> None:
 
 def sync_folder(path: str) -> None:
     """Makes the names in a folder durable."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:
-        return  # a folder above that is not ours: whoever made it answers for it
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _fsync(fd)
     except OSError:
@@ -54,30 +65,44 @@ def sync_folder(path: str) -> None:
         raise
     finally:
         os.close(fd)
+    _changed_here(path)
+
+
+def _changed_here(folder: str) -> None:
+    """It was this process that changed a folder: it is known as before."""
+    known, now = _known_folders.get(folder), _mark(folder)
+    if known and now and known[0] == now[0]:
+        _known_folders[folder] = now
 
 
 def make_folder(path: str) -> None:
     """A folder that is there and durable, with every folder above it."""
     path = os.path.abspath(path)
-    if path in _known_folders:
+    if path in _known_folders and _known_folders[path] == _mark(path):
         return
     parent = os.path.dirname(path)
     if parent == path:
         return
     make_folder(parent)
-    beside = [path]
     try:
         _again(os.mkdir, path)
+        made = True
     except FileExistsError:
         if not os.path.isdir(path):
             raise
-        beside += _folders_in(parent)  # the one sync below makes all of them known
-    except FileNotFoundError:  # the parent was known and has gone since
-        _known_folders.discard(parent)
-        make_folder(path)
-        return
-    sync_folder(parent)
-    _known_folders.update(beside)
+        made = False
+    beside = [path] if made else _folders_in(parent)  # one sync makes all of them known
+    marks = {folder: mark for folder in beside if (mark := _mark(folder))}
+    try:
+        sync_folder(parent)
+    except OSError as problem:
+        if made:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)  # a second fsync would prove nothing: the retry makes it anew
+        if made or not isinstance(problem, PermissionError):
+            raise
+        # else a folder above that is not ours: whoever made it answers for it
+    _known_folders.update(marks)
 
 
 def _folders_in(path: str) -> list[str]:
@@ -87,35 +112,40 @@ def _folders_in(path: str) -> list[str]:
         return []
 
 
+def _temp_path(folder: str) -> str:
+    return f"{folder}/{TEMP_PREFIX}{os.urandom(8).hex()}"
+
+
+def is_temp(name: str) -> bool:
+    """Whether a file's name is one that only unfinished writes have."""
+    return _TEMP_NAME.fullmatch(name) is not None
+
+
 class Draft:
     """A file being written under a temp name, locked so that `sweep` knows its writer lives."""
 
-    def __init__(self, folder: str, sync: bool = True) -> None:
-        self.folder = os.path.abspath(folder)
+    def __init__(self, folder: str, sync: bool) -> None:
+        self.folder = folder
         self._sync = sync
-        if sync:
-            make_folder(self.folder)
+        self._temp = ""
         self._fd = -1
+
+    def open(self) -> None:
+        """Makes the temp file; an interrupt at any moment leaves `discard` its name."""
         while self._fd < 0:
-            self._temp = f"{self.folder}/{TEMP_PREFIX}{os.urandom(8).hex()}"
+            self._temp = _temp_path(self.folder)
             try:
                 self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             except FileExistsError:
+                self._temp = ""  # another writer's
                 continue
-            except FileNotFoundError:
-                _known_folders.discard(self.folder)
-                make_folder(self.folder)
-                continue
-            self._lock()
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-        except OSError:
-            return  # no locks on this file system; then sweep finds none to respect either
-        if os.fstat(self._fd).st_nlink == 0:  # swept between its making and its lock
-            os.close(self._fd)
-            self._fd = -1
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+            except OSError:
+                continue  # no locks on this file system; then `sweep` leaves all temp files alone
+            if os.fstat(self._fd).st_nlink == 0:  # swept between its making and its lock
+                self._close()
+        _changed_here(self.folder)
 
     def write(self, data: bytes | memoryview) -> None:
         """Takes the next bytes, all of them."""
@@ -138,6 +168,7 @@ class Draft:
     def name(self, path: str) -> None:
         """Gives the sealed file its name, which is durable once the folder is synced."""
         _again(os.replace, self._temp, path)
+        self._temp = ""
         self._close()
 
     def name_new(self, path: str) -> bool:
@@ -153,6 +184,7 @@ class Draft:
     def keep(self, path: str, mode: int | None = None, mtime_ns: int | None = None) -> None:
         """The rest of one write: durable bytes, their name, a durable name."""
         self.seal(mode, mtime_ns)
+        path = os.path.abspath(path)
         self.name(path)
         if self._sync:
             sync_folder(os.path.dirname(path))
@@ -168,20 +200,31 @@ class Draft:
 
     def discard(self) -> None:
         """Removes the temp file unless it was named; hides no error and no success."""
-        if self._fd >= 0:
+        if self._temp:
             with contextlib.suppress(OSError):
                 _again(os.unlink, self._temp)
-            self._close()
+            self._temp = ""
+        self._close()
+
+
+@contextlib.contextmanager
+def _draft_in(folder: str, sync: bool = True) -> Iterator[Draft]:
+    made = Draft(folder, sync)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.discard()
 
 
 @contextlib.contextmanager
 def draft(folder: str, sync: bool = True) -> Iterator[Draft]:
     """A draft that is gone at the end unless it was named."""
-    made = Draft(folder, sync)
-    try:
+    folder = os.path.abspath(folder)
+    if sync:
+        make_folder(folder)
+    with _draft_in(folder, sync) as made:
         yield made
-    finally:
-        made.discard()
 
 
 def _chunks(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
@@ -208,24 +251,30 @@ def write(
 
 
 def write_many(items: Iterable[tuple[str, bytes]], *, mode: int | None = None) -> None:
-    """Several files of one operation; each is sealed before any is named, folders sync once."""
-    with contextlib.ExitStack() as stack:
-        sealed = []
-        for path, data in items:
-            made = stack.enter_context(draft(os.path.dirname(path)))
-            made.write(data)
-            made.seal(mode)
-            sealed.append((made, path))
-        for made, path in sealed:
-            made.name(path)
-        for folder in sorted({made.folder for made, _ in sealed}):
-            sync_folder(folder)
-        for _, path in sealed:
-            settled(path)
+    """Many files of one operation; each is sealed before it is named, each folder synced once."""
+    remaining = [(os.path.abspath(path), data) for path, data in items]
+    folders = sorted({os.path.dirname(path) for path, _ in remaining})
+    for folder in folders:
+        make_folder(folder)
+    for start in range(0, len(remaining), BATCH):
+        with contextlib.ExitStack() as stack:
+            sealed = []
+            for path, data in remaining[start : start + BATCH]:
+                made = stack.enter_context(_draft_in(os.path.dirname(path)))
+                made.write(data)
+                made.seal(mode)
+                sealed.append((made, path))
+            for made, path in sealed:
+                made.name(path)
+    for folder in folders:
+        sync_folder(folder)
+    for path, _ in remaining:
+        settled(path)
 
 
 def create(path: str, data: bytes, *, mode: int | None = None) -> bool:
     """Writes a file only if nothing has its name; whether it did."""
+    path = os.path.abspath(path)
     with draft(os.path.dirname(path)) as made:
         made.write(data)
         made.seal(mode)
@@ -235,25 +284,45 @@ def create(path: str, data: bytes, *, mode: int | None = None) -> bool:
 
 
 def remove(*paths: str) -> None:
-    """Removes files durably, each folder synced once; one that is gone already is no error."""
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            _again(os.unlink, path)
-        _settled.discard(path)
-    for folder in sorted({os.path.dirname(path) for path in paths}):
-        sync_folder(folder)
+    """Removes files durably, each folder synced once; one that is gone already is no error.
+
+    They are only moved aside until the folder is synced. If that fails they are put back: the old
+    content stands, and a retry has something to do that a second fsync can keep.
+    """
+    aside: dict[str, str] = {}
+    try:
+        for path in map(os.path.abspath, paths):
+            aside[path] = _temp_path(os.path.dirname(path))
+            with contextlib.suppress(FileNotFoundError):
+                _again(os.replace, path, aside[path])
+            _settled.pop(path, None)
+        for folder in sorted({os.path.dirname(path) for path in aside}):
+            if os.path.isdir(folder):
+                sync_folder(folder)
+    except BaseException:
+        for path, temp in aside.items():
+            with contextlib.suppress(OSError):
+                _again(os.link, temp, path)
+        raise
+    finally:
+        for temp in aside.values():
+            with contextlib.suppress(OSError):
+                _again(os.unlink, temp)
 
 
 def settled(path: str) -> None:
-    """Remembers that this process made `path` durable."""
+    """Remembers that this process made `path` durable as it is now."""
     if len(_settled) > 100_000:
         _settled.clear()
-    _settled.add(path)
+    path = os.path.abspath(path)
+    if mark := _mark(path):
+        _settled[path] = mark
 
 
 def is_settled(path: str) -> bool:
-    """Whether this process knows `path` to be durable."""
-    return path in _settled
+    """Whether this process knows `path` to be durable, nobody having touched it since."""
+    path = os.path.abspath(path)
+    return path in _settled and _settled[path] == _mark(path)
 
 
 def settle(path: str) -> bool:
@@ -262,8 +331,9 @@ def settle(path: str) -> bool:
     After a failed fsync of its folder a second one proves nothing: the kernel may have dropped
     what it could not write and forgotten the error.  [DUR-018]
     """
-    if path in _settled:
+    if is_settled(path):
         return True
+    path = os.path.abspath(path)
     folder = os.path.dirname(path)
     if path in _doubtful or folder in _doubtful:
         return False
@@ -285,25 +355,22 @@ def sweep(folder: str) -> int:
     """Removes the temp files of writers that are dead; returns how many."""
     removed = 0
     for parent, _, names in os.walk(folder):
-        swept = 0
-        for name in names:
-            if name.startswith(TEMP_PREFIX) and _unlink_dead(f"{parent}/{name}"):
-                swept += 1
+        swept = sum(is_temp(name) and _unlink_dead(f"{parent}/{name}") for name in names)
         if swept:
-            sync_folder(parent)
+            sync_folder(os.path.abspath(parent))
         removed += swept
     return removed
 
 
 def _unlink_dead(path: str) -> bool:
     try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # gone, or not one that this user wrote
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _again(os.unlink, path)
-    except (BlockingIOError, FileNotFoundError):
+    except OSError:  # its writer lives, or nobody can tell
         return False
     finally:
         os.close(fd)

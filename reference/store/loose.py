@@ -48,7 +48,7 @@ def _files(dot: str, kind: str) -> Iterator[tuple[str, str]]:
     folder, ending = KINDS[kind]
     for shard in _listed(f"{dot}/{folder}"):
         for name in _listed(f"{dot}/{folder}/{shard}"):
-            if not name.startswith(durable.TEMP_PREFIX):
+            if not durable.is_temp(name):
                 yield f"{dot}/{folder}/{shard}/{name}", name.removesuffix(ending)
 
 
@@ -161,7 +161,7 @@ def put_blob_file(dot: str, source: str) -> str:
         digest = sha256(header)
         draft.write(header)
         seen = 0
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(min(1 << 20, size - seen)):  # what it grows by meanwhile is not it
             seen += len(chunk)
             digest.update(chunk)
             draft.write(chunk)

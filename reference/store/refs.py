@@ -33,7 +33,7 @@ def check_holdable(dot: str, branch: str, conflicts: bool = True) -> None:
     """Refuses a name that the file system, or the branches that are there, leave no room for."""
     check_branch(branch)
     for segment in branch.split("/"):
-        if len(segment.encode()) > COMPONENT_BYTES or segment.startswith(durable.TEMP_PREFIX):
+        if len(segment.encode()) > COMPONENT_BYTES or durable.is_temp(segment):
             raise ProtocolError("invalid", f"branch {branch[:80]!r} cannot be a file here")
     if not conflicts:
         return
@@ -79,7 +79,7 @@ def _walk(folder: str, prefix: str) -> list[str]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             names += _walk(entry.path, f"{prefix}{entry.name}/")
-        elif not entry.name.startswith(durable.TEMP_PREFIX):
+        elif not durable.is_temp(entry.name):
             names.append(prefix + entry.name)
     return names
 
@@ -112,6 +112,7 @@ def delete(dot: str, branch: str) -> None:
 def _clear_empty_folder(path: str) -> None:
     """Empty folders that a removed branch left do not stand in a new one's way."""
     if os.path.isdir(path):
+        durable.sweep(path)
         for folder, _, _ in os.walk(path, topdown=False):
             os.rmdir(folder)
 

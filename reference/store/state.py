@@ -44,8 +44,7 @@ def set_state(dot: str, kind: str, name: object, value: object) -> None:
     """Writes a state, or clears it where `value` is None."""
     path = _path(dot, kind, name)
     if value is None and kind != "config":
-        if os.path.lexists(path):
-            durable.remove(path)
+        durable.remove(path)  # though it is gone: whoever removed it may not have lived to sync
         return
     if not isinstance(value, dict):
         raise ProtocolError("invalid", f"the state {kind} must be an object, got {value!r:.60}")

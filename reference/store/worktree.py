@@ -38,6 +38,9 @@ def scan(root: str) -> Found:
             path = prefix + entry.name
             if not prefix and entry.name.lower() == ".muse":
                 continue
+            if durable.is_temp(entry.name):
+                found.notes.append(f"skipped {path!r}: left by a write that did not end")
+                continue
             is_folder = entry.is_dir(follow_symlinks=False)
             if not path.isascii():
                 try:
@@ -90,18 +93,22 @@ def check_destination(root: str, dest: str) -> None:
 
 
 def restore_file(dest: str, chunks: Iterable[bytes], sync: bool = True) -> None:
-    """Writes a file at once, newer than the one it replaces; a link there is replaced."""
+    """Writes a file at once, as new as can be; a link there is replaced.
+
+    A file that it replaces was no newer, whatever the clocks say, and leaves its permissions.
+    """
+    now, mode = time.time_ns(), None
     with contextlib.suppress(FileNotFoundError):
         found = os.lstat(dest)
         if stat.S_ISDIR(found.st_mode):
             raise ProtocolError("invalid", f"{dest!r} is a folder")
-        if found.st_mtime_ns > time.time_ns():
-            durable.write(dest, chunks, mtime_ns=found.st_mtime_ns, sync=sync)
-            return
+        now = max(now, found.st_mtime_ns)
+        if stat.S_ISREG(found.st_mode):
+            mode = found.st_mode & 0o777
     folder = os.path.dirname(os.path.abspath(dest))
     if not sync and not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)
-    durable.write(dest, chunks, sync=sync)
+    durable.write(dest, chunks, mode=mode, mtime_ns=now, sync=sync)
 
 
 def write_path(root: str, path: str, content: bytes) -> None:

@@ -87,8 +87,7 @@ class Survival:
         inside = [
             path
             for path in self.live.keys() | self.kept.keys()
-            if os.path.dirname(path) == call.path
-            and self.live.get(path) is not self.kept.get(path)
+            if os.path.dirname(path) == call.path and self.live.get(path) is not self.kept.get(path)
         ]
         thing = self.live.get(call.path)
         if call.failed:

@@ -129,7 +129,9 @@ WRITERS = [
     ),
     Writer(
         "snapshot record",
-        lambda root, content: Repository(str(root)).put_snapshot({"a": oracle.blob_id(content)}, []),
+        lambda root, content: Repository(str(root)).put_snapshot(
+            {"a": oracle.blob_id(content)}, []
+        ),
         lambda content: sharded(
             "snapshots", oracle.snapshot_id({"a": oracle.blob_id(content)}), ".json"
         ),
@@ -189,4 +191,7 @@ WRITERS = [
 each_writer = pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
 each_replacing_writer = pytest.mark.parametrize(
     "writer", [row for row in WRITERS if row.replaces], ids=lambda writer: writer.name
+)
+each_immutable_writer = pytest.mark.parametrize(
+    "writer", [row for row in WRITERS if not row.replaces], ids=lambda writer: writer.name
 )

@@ -177,9 +177,6 @@ class Files:
             finally:
                 os.close(descriptor)
             self.install(temp, path, what)
-            if has("late-write"):
-                with open(path, "ab") as file:
-                    file.write(b"")
         except OSError:
             if not has("temp-left") and os.path.lexists(temp):
                 os.unlink(temp)
@@ -210,8 +207,7 @@ class Files:
         if STYLE in ("osync", "odsync"):
             return None
         if has("fsync-wrong-file"):
-            with open(os.path.join(self.root, "HEAD"), "rb") as other:
-                return self.sync(other.fileno())
+            return self.sync_folder(self.root)
         self.sync(descriptor)
 
     def install(self, temp, path, what):
@@ -236,7 +232,7 @@ class Files:
             self.sync(descriptor)
             os.fchmod(descriptor, mode)
             source = f"/proc/self/fd/{descriptor}"
-            os.link(source, path, follow_symlinks=True)
+            os.link(source, path, src_dir_fd=descriptor, follow_symlinks=True)
         finally:
             os.close(descriptor)
         try:

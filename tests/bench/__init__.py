@@ -1,0 +1,1 @@
+"""Measurements of the foundation, run apart from the tests: `nox -s bench`."""

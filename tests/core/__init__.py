@@ -1,0 +1,1 @@
+"""Tests of the pure decisions, against models that are slow and plain."""
