@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def _raw_write(folder: str, data: bytes) -> None:
 
 
 @pytest.fixture
-def durations(tmp_path: Path) -> Iterator[tuple[list[float], list[float]]]:
+def durations(tmp_path: Path) -> tuple[list[float], list[float]]:
     """Seconds of 4 KiB durable writes: the store's, and the same calls bare, taken in turn."""
     repository = Repository.init(str(tmp_path))
     raw = tmp_path / "raw"
@@ -125,7 +125,7 @@ def durations(tmp_path: Path) -> Iterator[tuple[list[float], list[float]]]:
         _raw_write(str(raw), data)
         ours.append(between - start)
         bare.append(time.perf_counter() - between)
-    yield ours, bare
+    return ours, bare
 
 
 @pytest.mark.requirement("FS13")
