@@ -291,14 +291,67 @@ def fixture(arguments: argparse.Namespace) -> int:
     return int(import_module("fixtures.command").main(arguments.rest))
 
 
+def serve(arguments: argparse.Namespace) -> int:
+    """Runs the server; with no options on a PostgreSQL and files of its own."""
+    from reference.server import main
+
+    return main.serve(arguments.rest)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Runs background jobs beside servers on the same database."""
+    from reference.server import main
+
+    return main.work(arguments.rest)
+
+
+def network(arguments: argparse.Namespace) -> int:
+    """Talks to a server: the client is imported only here."""
+    from reference.client import commands
+
+    return commands.COMMANDS[arguments.command](arguments, _open)
+
+
+def _add_network(add: Callable[..., argparse.ArgumentParser]) -> None:
+    def talk(name: str, what: str, positional: str = "") -> argparse.ArgumentParser:
+        command = add(network, name, what)
+        for argument in positional.split():
+            nargs = "?" if argument.endswith("?") else None
+            default = "origin" if argument == "name?" else None
+            command.add_argument(argument.removesuffix("?"), nargs=nargs, default=default)
+        command.add_argument("--json", action="store_true", help="counts, bytes and milliseconds")
+        command.add_argument("--insecure", action="store_true", help="sign over plain http, too")
+        return command
+
+    remotes = add(network, "remote", "Names remote repositories, http(s)://host/owner/slug.")
+    adding = remotes.add_subparsers(dest="action", required=True).add_parser("add")
+    adding.add_argument("name")
+    adding.add_argument("url")
+    pushing = talk("push", "Pushes a branch, the current one unless it is named.", "name? branch?")
+    pushing.add_argument("--create", action="store_true", help="make the remote repository first")
+    pushing.add_argument("--force", action="store_true", help="move the branch to any commit")
+    talk("fetch", "Fetches all branches as NAME/BRANCH; your own stay where they are.", "name?")
+    talk("pull", "Fetches, then merges the branch of the current one's name.", "name?")
+    talk("clone", "Copies a remote repository into a new folder, verified.", "url dir?")
+    talk("ls-remote", "Lists the branches of a remote repository.", "url")
+
+
+OWN_OPTIONS = (serve, work)
+"""Commands that read their options themselves, so that nobody else imports a server for it."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="musekit", description="The Muse reference commands.")
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(handler: Handler, name: str | None = None) -> argparse.ArgumentParser:
-        title = name or handler.__name__
-        command = commands.add_parser(title, help=handler.__doc__, description=handler.__doc__)
+    def add(
+        handler: Handler, name: str | None = None, what: str | None = None
+    ) -> argparse.ArgumentParser:
+        title, what = name or handler.__name__, what or handler.__doc__
+        command = commands.add_parser(
+            title, help=what, description=what, add_help=handler not in OWN_OPTIONS
+        )
         command.set_defaults(handler=handler)
         return command
 
@@ -332,13 +385,21 @@ def _parser() -> argparse.ArgumentParser:
     adapter = add(store)
     adapter.add_argument("action", choices=["init", "batch"])
     adapter.add_argument("dir")
+    _add_network(add)
+    add(serve)
+    add(work)
     add(fixture).add_argument("rest", nargs=argparse.REMAINDER)
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.handler in OWN_OPTIONS:
+        arguments.rest = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         handler: Handler = arguments.handler
         return handler(arguments)

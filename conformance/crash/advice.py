@@ -22,6 +22,11 @@ def shape(path: str) -> str:
     )
 
 
+def is_temp(name: str) -> bool:
+    """A name that says it may be removed at any time."""
+    return bool(_TEMP.fullmatch(name))
+
+
 def operation_at(timeline: Timeline, at: int) -> str:
     """The request being worked on at an op: the last one sent by its process, or by its parent."""
     ops = timeline.recording.ops
@@ -50,7 +55,7 @@ def lost_unit(timeline: Timeline, unit: Unit, point: int) -> str:
     answered = any(op.kind == "ack" for op in ops[unit.at : point])
     when = "before the answer" if answered else "before it was relied on"
     if unit.doomed:
-        return "a sync failed, and a later one that succeeds proves nothing: write anew"
+        return "its sync failed: it has to be written anew"
     verb = unit.op.call.split("(")[0]
     if not unit.is_data:
         if verb.startswith("mkdir"):

@@ -29,6 +29,7 @@ class Explorer:
     recording: Recording
     oracle: Oracle
     seed: int = 0
+    retries: bool = True
     timeline: Timeline = field(init=False)
     built: dict[str, int] = field(default_factory=dict)  # states of each model
     judged: dict[str, int] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class Explorer:
             key = self._key(state)
             if key not in self._seen and (key not in fresh or state.rank < fresh[key].rank):
                 fresh[key] = state
-        chosen = sorted(fresh.items(), key=lambda item: (item[1].rank, item[1].point))[:most]
+        chosen = _spread(list(fresh.items()), most)
         self.left[model] = len(fresh) - len(chosen)
         groups: dict[tuple[str, str], list[tuple[State, Symptom]]] = {}
         for state, symptoms in self._judge_all(chosen):
@@ -70,6 +71,8 @@ class Explorer:
     def retry(self, point: int) -> Request | None:
         """What a client would send again: the unanswered request, else the last one answered."""
         due = owed(self.recording, point)
+        if not self.retries:
+            return None
         numbers = due.unanswered or [due.last]
         request = self.recording.requests[numbers[0]] if numbers[0] >= 0 else None
         return None if request is None or request.op.startswith(_READERS) else request
@@ -81,8 +84,8 @@ class Explorer:
 
     def _key(self, state: State) -> tuple[str, int]:
         ops = self.recording.ops[: state.point]
-        said = next((at for at in range(len(ops) - 1, -1, -1) if ops[at].kind in ("send", "ack")), -1)
-        return self.timeline.tree(state).digest(), said
+        talk = (at for at in range(len(ops) - 1, -1, -1) if ops[at].kind in ("send", "ack"))
+        return self.timeline.tree(state).digest(), next(talk, -1)
 
     def _judge_all(
         self, chosen: list[tuple[tuple[str, int], State]]
@@ -170,6 +173,19 @@ class Explorer:
             [f"{path}  {what[:24]}" for path, what in left.items() if whole.get(path) != what],
             f"--state {selector(state)}",
         )
+
+
+def _spread(
+    states: list[tuple[tuple[str, int], State]], most: int
+) -> list[tuple[tuple[str, int], State]]:
+    """The best by rank; of the rank that does not fit whole, some from everywhere."""
+    chosen: list[tuple[tuple[str, int], State]] = []
+    for rank in sorted({state.rank for _, state in states}):
+        same = [item for item in states if item[1].rank == rank]
+        room = most - len(chosen)
+        step = max(-(-len(same) // room), 1) if room > 0 else 0
+        chosen += same[::step] if step else []
+    return chosen
 
 
 def _size(state: State) -> tuple[int, int]:

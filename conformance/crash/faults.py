@@ -1,4 +1,4 @@
-"""Makes calls fail, one in each operation, and holds the answers, the litter and the retry to it."""
+"""Makes calls fail, one in each operation, and looks at the answer, the litter and the retry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .requests import Request
 from .sandbox import Sandbox
 from .session import Session
 from .states import State, Timeline
-from .trace import TOLERATED, Answer
+from .trace import TOLERATED, Answer, Recording
 
 SHORT = "short"
 _WRITES = ("EIO", SHORT, "ENOSPC", "EDQUOT", "EINTR")
@@ -34,6 +34,7 @@ MENU: dict[str, Sequence[str]] = {
     **dict.fromkeys(("mkdir", "mkdirat"), _NAMES),
     **dict.fromkeys(("ftruncate", "truncate", "fallocate"), ("EIO", "ENOSPC")),
 }
+ATC = "a sync failed, and a later one that succeeds proves nothing: write anew"
 _KNOWN_NAME = re.compile(r"[0-9a-f]{38,}")
 
 
@@ -48,6 +49,7 @@ class Injected:
     answer: int = -1  # op number
     value: dict[str, Any] = field(default_factory=dict)
     again: int = -1  # the request that repeated it
+    left: set[str] = field(default_factory=set)  # files that were not there before
 
 
 @dataclass(slots=True)
@@ -64,16 +66,21 @@ class Faults:
 
     def run(self, nth: int, variant: int) -> list[Finding]:
         """One run: in each operation its n-th call gives the variant-th error of its menu."""
-        run = _Run(nth, variant, self.requests)
         session = Session(self.command, self.box)
+        run = _Run(nth, variant, self.requests, session.recording)
         session.recorder.choose = run.choose
         session.on_request, session.on_answer = run.asked, run.answered
         with session:
-            whole = session.init() and session.batch(run.ask)
+            whole = session.init()
+            if not whole and run.injected:  # its exit code was an honest answer: once more
+                session.recording.problems.clear()
+                run.again()
+                whole = session.init()
+            whole = whole and session.batch(run.ask)
         self.runs += 1
         self.injected += len(run.injected)
         option = f"--fault {nth}:{variant}"
-        found = []
+        found: list[Finding] = []
         if not whole and run.injected:
             last, why = run.injected[-1], session.recording.problems[-1]
             flaw = "an error must be answered, not died of"
@@ -86,11 +93,17 @@ class Faults:
     def _examine(self, session: Session, run: _Run) -> Iterator[Finding]:
         recording = session.recording
         timeline = Timeline(recording)
+        lasting = list(self._lasting(session, timeline, run)) if run.injected else []
+        swallowed = False
         for fault in run.injected:
             if fault.answer < 0:
                 continue
             if fault.value["ok"]:
-                yield from self._honest(session, timeline, fault)
+                if not lasting:
+                    continue  # the end of the run has shown that it was true
+                for finding in self._honest(session, timeline, fault, swallowed):
+                    swallowed = True
+                    yield finding
             elif fault.error in TOLERATED and "sync" in fault.call:
                 flaw = "a sync that the file system does not support must be tolerated"
                 yield _finding(fault, session, "dishonest", _said(fault), flaw)
@@ -103,35 +116,38 @@ class Faults:
                 what = f"again: {again.value.get('error')}"
                 yield _finding(fault, session, "retry", what, flaw)
         yield from self._litter(session, run)
-        if run.injected:
-            yield from self._lasting(session, timeline, run)
+        if not swallowed:
+            yield from lasting
 
-    def _honest(self, session: Session, timeline: Timeline, fault: Injected) -> Iterator[Finding]:
-        """It said ok all the same: then everything has to be there after a power cut."""
+    def _honest(
+        self, session: Session, timeline: Timeline, fault: Injected, swallowed: bool
+    ) -> Iterator[Finding]:
+        """It said ok all the same: then everything has to be there after a power cut.
+
+        Once one fault of a run was swallowed, only what is about the request itself counts.
+        """
         point = fault.answer + 1
         state = State("strict", point, tuple(timeline.pending(point)))
         due = owed(session.recording, point)
-        symptoms = self.oracle.judge(timeline.tree(state), due, None)
+        own = session.recording.requests[fault.request].promises
+        symptoms = [
+            symptom
+            for symptom in self.oracle.judge(timeline.tree(state), due, None)
+            if symptom.about in own or not (swallowed or symptom.about)
+        ]
         if symptoms:
             what = f"said ok, but {symptoms[0].what}"
             flaw = f"{_kind(fault)} is swallowed: answer io, or do it again"
+            if _resynced(timeline, state):
+                flaw = ATC
             yield _finding(fault, session, "dishonest", what, flaw)
 
     def _litter(self, session: Session, run: _Run) -> Iterator[Finding]:
-        left = [
-            path
-            for path, what in session.recording.live.listing().items()
-            if what != "folder" and path not in self.usual and not _KNOWN_NAME.search(
-                path.replace("/", ""))
-        ]  # fmt: skip
-        for path in left[:3]:
-            maker = next(
-                (op for op in session.recording.ops if op.path == path and op.kind == "create"), None
-            )
-            fault = run.at(session, maker.path if maker else path)
-            if fault is not None:
-                flaw = "a failed write leaves its temp file behind"
-                yield _finding(fault, session, "litter", advice.shape(path), flaw)
+        for fault in run.injected:
+            for path in fault.left - self.usual:
+                if not _KNOWN_NAME.search(path.replace("/", "")):
+                    flaw = "a failed write leaves its temp file behind"
+                    yield _finding(fault, session, "litter", advice.shape(path), flaw)
 
     def _lasting(self, session: Session, timeline: Timeline, run: _Run) -> Iterator[Finding]:
         """After all faults and retries: what was acknowledged survives a power cut."""
@@ -140,15 +156,18 @@ class Faults:
         due = owed(session.recording, end)
         symptoms = self.oracle.judge(timeline.tree(state), due, None)
         for symptom in symptoms[:3]:
-            doomed = any(timeline.units[number].doomed for number in state.dropped)
-            blamed = [
-                fault
-                for fault in run.injected
-                if symptom.about in session.recording.requests[fault.request].promises
-            ] or run.injected
+            blamed = (
+                [
+                    fault
+                    for fault in run.injected
+                    if symptom.about in session.recording.requests[fault.request].promises
+                ]
+                or [f for f in run.injected if symptom.about or f.again >= 0]
+                or run.injected
+            )
             flaw = "after an error, the retry does not make it durable"
-            if doomed:
-                flaw = "a sync failed, and a later one that succeeds proves nothing: write anew"
+            if _resynced(timeline, state):
+                flaw = ATC
             yield _finding(blamed[-1], session, symptom.kind, symptom.what, flaw)
 
 
@@ -159,8 +178,9 @@ class _Run:
     nth: int
     variant: int
     requests: Sequence[Request]
+    recording: Recording
     injected: list[Injected] = field(default_factory=list)
-    created: dict[str, int] = field(default_factory=dict)  # path -> request that made it
+    _before: set[str] = field(default_factory=set)
     _request: int = -1
     _calls: int = 0
     _position: int = 0
@@ -180,15 +200,22 @@ class _Run:
         if self._again and self.injected:
             self.injected[-1].again = number
         self._request, self._calls = number, 0
+        self._before = {path for path, _ in self.recording.live.walk()}
+
+    def again(self) -> None:
+        """What comes now is a repetition: nothing fails."""
+        self._again = True
 
     def answered(self, answer: Answer) -> None:
         if self._hit():
-            self.injected[-1].answer, self.injected[-1].value = answer.at, answer.value
+            fault, live = self.injected[-1], self.recording.live
+            fault.answer, fault.value = answer.at, answer.value
+            if not answer.value["ok"]:
+                files = {path for path, node in live.walk() if live.nodes[node].kind == "file"}
+                fault.left = files - self._before
 
     def choose(self, call: str, path: str, entered: Entered, size: int) -> None:
         self._calls += 1
-        if call in ("open", "openat", "openat2", "creat"):
-            self.created[path] = self._request
         menu = MENU.get(call, ())
         if self._again or self._calls != self.nth or self._hit() or self.variant >= len(menu):
             return
@@ -201,13 +228,15 @@ class _Run:
             return
         self.injected.append(Injected(self._request, call, path, error))
 
-    def at(self, session: Session, path: str) -> Injected | None:
-        maker = self.created.get(path, -1)
-        made = [fault for fault in self.injected if maker in (fault.request, fault.again)]
-        return made[0] if made else None
-
     def _hit(self) -> bool:
         return bool(self.injected) and self.injected[-1].request == self._request
+
+
+def _resynced(timeline: Timeline, state: State) -> bool:
+    """Something lost had a sync that failed, and then one that succeeded."""
+    ops = timeline.recording.ops[: state.point]
+    doomed = {timeline.units[n].home for n in state.dropped if timeline.units[n].doomed}
+    return any(op.node in doomed and "sync" in op.kind and not op.error for op in ops)
 
 
 def _settled(session: Session, again: Answer) -> bool:

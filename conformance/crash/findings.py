@@ -18,6 +18,7 @@ LEVELS = {
 PROFILES = {
     "kill": "store-kill",
     "race": "store-kill",
+    "killed": "store-strict",
     "fault": "store-journal",
     "journal": "store-journal",
     "strict": "store-strict",
@@ -39,6 +40,10 @@ class Finding:
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     reproduce: str = ""  # options to add to the command
+    part: str = ""  # the part of the examination that found it, if not named as the model
+
+    def __post_init__(self) -> None:
+        self.part = self.part or self.model
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Identities and the plain pack, computed here with hashlib alone: a second opinion on the subject."""
+"""Identities and the plain pack, computed with hashlib alone: a second opinion on the subject."""
 
 from __future__ import annotations
 

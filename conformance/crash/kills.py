@@ -33,16 +33,17 @@ _MILLISECONDS = (10, 20, 30, 40, 50)
 
 def choose(recording: Recording, most: int) -> list[int]:
     """Calls to die at, counted from 1: the first of its kind in each operation, then more."""
-    seen: dict[tuple[str, str], int] = {}
-    rest, operation, count = [], "", 0
+    seen: dict[tuple[str, str, str], int] = {}
+    rest, operation, count, last = [], "", 0, ""
     for op in recording.ops:
         if op.kind == "send":
-            operation = recording.requests[op.request].op
+            operation, last = recording.requests[op.request].op, ""
         if op.kind in _QUIET or op.call.startswith("  ("):
             continue
-        count += 1
-        if seen.setdefault((operation, op.call.split("(")[0]), count) != count:
+        count, verb = count + 1, op.call.split("(")[0]
+        if seen.setdefault((operation, last, verb), count) != count:
             rest.append(count)
+        last = verb
     chosen = [*seen.values()]
     step = max(len(rest) // max(most - len(chosen), 1), 1)
     return sorted([*chosen, *rest[::step]][:most])
@@ -74,7 +75,7 @@ class Killer:
             self.runs += 1
             session.recorder.choose = None
             recording = session.recording
-            if not whole and left[0] > 0:
+            if whole:
                 return []  # the run ended before that call
             if scan(session.folder)[0].digest() != recording.live.digest():
                 self.strayed.append(f"after a kill at call {number}")
@@ -119,6 +120,7 @@ class Killer:
             "a retry after a kill relies on what it finds: sync it again, or write it anew",
             f"killed at call {number}",
             reproduce=f"--kill {number}",
+            part="killed",
         )
 
     def at_times(self) -> list[Finding]:
@@ -131,7 +133,8 @@ class Killer:
                 what = "; ".join(symptom.what for symptom in symptoms[:2])
                 found.append(
                     Finding("kill", "put_blob", symptoms[0].kind, what,
-                            "a stream of writes does not survive SIGKILL", f"after {delay} ms")
+                            "a stream of writes does not survive SIGKILL", f"after {delay} ms",
+                            reproduce="--only killed", part="killed")
                 )  # fmt: skip
         return found
 
@@ -152,7 +155,8 @@ class Killer:
             start_new_session=True,
         )
         due = Owed(initialised=True)
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             for number in range(20):
                 self._put(process, number, due)
@@ -172,7 +176,8 @@ class Killer:
         return self.oracle.judge(scan(place)[0], due, None)
 
     def _put(self, process: subprocess.Popen[bytes], number: int, due: Owed) -> None:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         data = b"prior %d\n" % number
         process.stdin.write(put_blob(data).line(self.box.root))
         process.stdin.flush()

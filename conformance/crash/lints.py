@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .advice import operation_at, shape, verb
+from .advice import is_temp, operation_at, shape, verb
 from .states import Timeline, Unit
 from .trace import Op
 
@@ -58,8 +59,8 @@ def _rule(timeline: Timeline, unit: Unit, at: int) -> str:
         if standing != node:
             continue  # a temp name, gone again
         if node is None:
-            if not _was_durable(timeline, unit, folder, name):
-                continue  # a name that was never on disk need not be removed from it
+            if is_temp(name) or not _was_durable(timeline, unit, folder, name):
+                continue  # what may stay need not be removed durably
             return "fsync of the folder after unlink"
         made = timeline.recording.nodes.get(node)
         if made is not None and made.kind == "folder":
@@ -87,12 +88,16 @@ def _temp_names(timeline: Timeline) -> Iterator[Lint]:
 def _referents(timeline: Timeline) -> Iterator[Lint]:
     """A file that names an id becomes visible while the file that has this id is not durable."""
     homes = _objects(timeline)
-    contents = {}
+    contents: dict[int, bytes] = {}
     for at, op in enumerate(timeline.recording.ops):
         if op.kind == "write" and not op.error:
             contents[op.node] = contents.get(op.node, b"") + op.data
         if op.kind != "bind" or op.error or op.node not in contents:
             continue
+        if is_temp(posixpath.basename(op.path)):
+            continue
+        if not _is_text(contents[op.node]):
+            continue  # a pack names what it holds
         for name in set(_NAMED.findall(contents[op.node])):
             node, made = homes.get(name.decode(), (-1, 0))
             if node < 0 or node == op.node:
@@ -116,10 +121,19 @@ def _objects(timeline: Timeline) -> dict[str, tuple[int, int]]:
     return found
 
 
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _moves(timeline: Timeline) -> Iterator[tuple[int, Op]]:
     for at, op in enumerate(timeline.recording.ops):
         if op.kind == "bind" and op.node >= 0 and not op.error:
-            yield at, op
+            if not is_temp(posixpath.basename(op.path)):  # moved aside, to be removed
+                yield at, op
 
 
 def _pending(timeline: Timeline, at: int) -> list[Unit]:

@@ -28,7 +28,6 @@ from .tree import Tree
 Answer = dict[str, Any]
 
 
-
 @dataclass(frozen=True, slots=True)
 class Symptom:
     """One thing that is wrong in a state: lost, torn, wrong, fsck, retry or unusable."""
@@ -156,7 +155,8 @@ class _Blob:
         except (KeyError, TypeError, binascii.Error):
             same = False
         if not same:
-            return [Symptom(self.when or "torn", f"blob {short(self.name)} has other bytes", self.name)]
+            what = f"blob {short(self.name)} has other bytes"
+            return [Symptom(self.when or "torn", what, self.name)]
         return []
 
 
@@ -174,7 +174,11 @@ class _Record:
             true = isinstance(record, dict) and ids.commit_id(record) == self.name
         except (KeyError, AttributeError, TypeError):
             true = False
-        if not true or record["snapshot_id"] != wanted["snapshot_id"]:
+        if (
+            not true
+            or not isinstance(record, dict)
+            or record["snapshot_id"] != wanted["snapshot_id"]
+        ):
             what = f"commit {short(self.name)} is not what was made"
             return [Symptom("wrong", what, self.name)]
         return []
@@ -191,7 +195,8 @@ class _Snapshot:
             return _missing("snapshot", self.name, answer, self.must)
         record = answer.get("record")
         try:
-            name = ids.snapshot_id(record["delta_upsert"], record.get("directories") or ())
+            known = record if isinstance(record, dict) else {}
+            name = ids.snapshot_id(known["delta_upsert"], known.get("directories") or ())
         except (KeyError, AttributeError, TypeError):
             name = ""
         if name == self.name:

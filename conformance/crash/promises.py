@@ -44,6 +44,8 @@ class Owed:
         """The values that no later write, itself answered, is known to have replaced."""
         writes = self._registers.get(register, [])
         values: list[Any] = [] if any(write.sure for write in writes) else [None]
+        if values and register[:2] == ("state", "config"):
+            values.append({})  # a configuration that was never set may be an empty one
         for write in writes:
             if not any(later.sure and later.asked > write.answered for later in writes):
                 values += [value for value in write.values if value not in values]

@@ -268,7 +268,7 @@ class Tracer:
 
 
 def deadline(tracer: Tracer, seconds: float) -> Callable[[], bool]:
-    """A watchdog that kills the traced tasks when time is up; calling it off says whether it did."""
+    """A watchdog that kills the traced tasks when time is up; calling it off says if it did."""
     fired = threading.Event()
 
     def expire() -> None:

@@ -7,6 +7,7 @@ also the one who sends requests, one thread does it all.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ Next = Callable[["dict[str, Any] | None"], "Request | None"]
 _PIPE = 1 << 20
 _F_SETPIPE_SZ = 1031
 STORE = "store"
+_turns = itertools.count()
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Session:
     seconds: float = 60.0
     folder: Path = field(init=False)
     recorder: Recorder = field(init=False)
+    killed: bool = False  # by a signal, ours or another
     on_request: Callable[[int, Request], None] | None = None
     on_answer: Callable[[Answer], None] | None = None
 
@@ -91,8 +94,8 @@ class Session:
     def run(self, scripts: Sequence[Script]) -> bool:
         """Runs the processes to their end; False when one had to be stopped or died."""
         tracer = Tracer(self.recorder)
-        problems = len(self.recording.problems)
-        with _one_processor():
+        problems, self.killed = len(self.recording.problems), False
+        with _one_processor(next(_turns)):
             for script in scripts:
                 self._start(tracer, script)
             expired = deadline(tracer, self.seconds)
@@ -107,7 +110,7 @@ class Session:
             self.recording.problems.append("started more processes than any store needs")
         elif late:
             self.recording.problems.append(f"did not end within {self.seconds:.0f} s")
-        return len(self.recording.problems) == problems
+        return len(self.recording.problems) == problems and not self.killed
 
     def _start(self, tracer: Tracer, script: Script) -> None:
         reader, script.stdin = os.pipe()
@@ -201,15 +204,15 @@ class Session:
         elif code > 0:
             self.recording.problems.append(f"{script.arguments[0]} exited with {code}")
         elif code < 0:
-            self.recording.note(f"{script.arguments[0]} was ended by signal {-code}")
+            self.killed = True
         self.recorder.add(Op("end", f"-- exit {code} --", script.process))
 
 
 @contextmanager
-def _one_processor() -> Iterator[None]:
+def _one_processor(turn: int) -> Iterator[None]:
     """Tracer and subject on one processor: a stop then costs a switch, not a wake-up elsewhere."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(before)[os.getpid() % len(before)]})
+    os.sched_setaffinity(0, {sorted(before)[turn % len(before)]})
     try:
         yield
     finally:

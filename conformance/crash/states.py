@@ -1,7 +1,7 @@
 """The states a crash can leave, under four models of what a file system promises.
 
-A trace is cut into units: a write to one file, or a change of the entries of one folder.  A crash at
-a point of the trace loses some of the units before it; which ones it may lose is the model.
+A trace is cut into units: a write to one file, or a change of the entries of one folder.  A crash
+at a point of the trace loses some of the units before it; which ones it may lose is the model.
 
 - kill: none.  The kernel lives on, so every prefix of the trace is a state.
 - journal: metadata is lost from the end only, and any sync carries all of it; data may be lost
@@ -65,19 +65,23 @@ class Timeline:
     carried: list[int] = field(default_factory=list)  # indexes of syncs that succeeded
     _at: int = 0  # a prefix of the trace, kept because states are asked for in order
     _prefix: Tree | None = None
+    _renamed: set[int] = field(default_factory=set)  # files that began under another name
 
     def __post_init__(self) -> None:
         pending: dict[int, list[Unit]] = {}
         doomed: list[Unit] = []
+        ops = self.recording.ops
+        self._renamed = {op.node for op in ops if op.kind == "bind" and op.node >= 0}
         for at, op in enumerate(self.recording.ops):
             if op.kind == "start":  # another process cannot know that a sync failed before
                 for unit in doomed:
                     pending.setdefault(unit.home, []).append(unit)
                 doomed.clear()
             elif op.kind in _SYNCS and op.error and op.error not in TOLERATED:
-                for unit in pending.pop(op.node, []):
-                    unit.doomed = True
-                    doomed.append(unit)
+                for unit in pending.get(op.node, []):
+                    unit.doomed = self._rewritable(unit)
+                doomed += [unit for unit in pending.get(op.node, []) if unit.doomed]
+                pending[op.node] = [u for u in pending.get(op.node, []) if not u.doomed]
             elif op.kind in _SYNCS:
                 self.carried.append(at)
                 homes = list(pending) if op.kind == "sync-all" else [op.node]
@@ -88,6 +92,12 @@ class Timeline:
                 for unit in _units(at, op):
                     self.units.append(unit)
                     pending.setdefault(unit.home, []).append(unit)
+
+    def _rewritable(self, unit: Unit) -> bool:
+        """A folder made, or a name removed, cannot be written anew: a second sync has to do."""
+        nodes = [node for _, _, node in unit.binds if node is not None]
+        made = [self.recording.nodes.get(node) for node in nodes]
+        return unit.is_data or (bool(nodes) and all(n is None or n.kind == "file" for n in made))
 
     def pending(self, point: int) -> list[int]:
         """Units before the point that no sync before it carried."""
@@ -153,7 +163,7 @@ class Timeline:
         if model == "kill":
             for at, op in enumerate(self.recording.ops, 1):
                 if op.kind not in ("start", "send", *_SYNCS):
-                    yield State("kill", at)
+                    yield State("kill", at, rank=0 if self._visible(at - 1) else 1)
             return
         for point in self.points():
             if model == "journal":
@@ -162,6 +172,13 @@ class Timeline:
                 yield from self._strict(point, bound, seed)
             else:
                 yield from self._paranoid(point)
+
+    def _visible(self, at: int) -> bool:
+        """An op that changes more than a file which is yet to get its real name."""
+        op = self.recording.ops[at]
+        if op.kind not in ("create", "write", "truncate", "mode", "unnamed"):
+            return True
+        return op.node not in self._renamed
 
     def _journal(self, point: int) -> Iterator[State]:
         pending = self.pending(point)
@@ -210,11 +227,13 @@ class Timeline:
             size = len(unit.op.data)
             if not unit.is_data or not size:
                 continue
-            cuts = sorted({_SECTOR, size // 2 // _SECTOR * _SECTOR, _PAGE, (size - 1) // _PAGE * _PAGE})
+            middle, last = size // 2 // _SECTOR * _SECTOR, (size - 1) // _PAGE * _PAGE
+            cuts = sorted({_SECTOR, middle, _PAGE, last})
             spans = [(0, 0), *((0, cut) for cut in cuts if 0 < cut < size)]
             spans += [(cut, size) for cut in cuts if 0 < cut < size]
+            hidden = 0 if self._visible(unit.at) else 3
             for rank, span in enumerate(spans):
-                yield State("paranoid", point, torn=((number, *span),), rank=rank)
+                yield State("paranoid", point, torn=((number, *span),), rank=rank + hidden)
 
 
 def _units(at: int, op: Op) -> list[Unit]:

@@ -39,7 +39,8 @@ def standard(folder: Path) -> list[Request]:
     source.write_bytes(b"from a file\n" * 600)
     one = commit("main", FIRST, "first")
     two = commit("main", SECOND, "second", ("empty",))
-    assert one.commit is not None and two.commit is not None
+    assert one.commit is not None
+    assert two.commit is not None
     first, _ = one.commit.under(None)
     second, _ = two.commit.under(first)
     lost = commit("scratch", {"lost.txt": b"lost\n"}, "lost")
@@ -81,7 +82,11 @@ def standard(folder: Path) -> list[Request]:
     ]
 
 
-def brief(folder: Path) -> list[Request]:
-    """The writers only, once each: for runs that are repeated with a fault or a kill in them."""
-    full = standard(folder)
-    return [request for request in full if not request.op.startswith(("get_", "list_", "fsck"))]
+def writers(folder: Path, supported: frozenset[str]) -> list[Request]:
+    """The standard run without its reading: for runs that are repeated with a fault or a kill."""
+    readers = ("get_", "list_", "fsck")
+    return [
+        request
+        for request in standard(folder)
+        if request.op in supported and not request.op.startswith(readers)
+    ]

@@ -47,5 +47,5 @@ def _merge_sets(base: set[str], ours: set[str], theirs: set[str]) -> set[str]:
 
 
 def _files_that_are_folders(manifest: Manifest, directories: set[str]) -> set[str]:
-    folders = {folder for path in (*manifest, *directories) for folder in ancestors(path)}
-    return {path for path in manifest if path in folders or path in directories}
+    above = (folder for path in (*manifest, *directories) for folder in ancestors(path))
+    return {folder for folder in above if folder in manifest} | (manifest.keys() & directories)

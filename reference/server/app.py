@@ -75,8 +75,8 @@ def build(service: Service) -> ASGIApp:
     app = Starlette(
         routes=routes,
         exception_handlers={
-            ProtocolError: partial(_refused, service),  # type: ignore[dict-item]
-            HTTPException: partial(_not_routed, service),  # type: ignore[dict-item]
+            ProtocolError: partial(_refused, service),
+            HTTPException: partial(_not_routed, service),
             ClientDisconnect: _gone,
         },
     )
@@ -85,7 +85,7 @@ def build(service: Service) -> ASGIApp:
 
 
 async def _dispatch(service: Service, access: str, handler: Handler, request: Request) -> Response:
-    """The checks in their order: signature, visibility, ownership, and then the body.  [HTTP-012]"""
+    """The checks in their order: signature, visibility, ownership, then the body.  [HTTP-012]"""
     given = auth.credentials(request)
     if access == "write":
         auth.require_signed(given)

@@ -61,9 +61,7 @@ async def visible_repo(service: Service, owner: str, slug: str, who: str | None)
 async def visible_repo_by_id(service: Service, repo_id: bytes, who: str | None) -> Repo:
     """The repository with this id, if it is there and `who` may see it."""
     async with service.database.session() as db:
-        row = await db.fetchrow(
-            f"SELECT {REPO_COLUMNS} FROM repos WHERE repo_id = $1", repo_id
-        )
+        row = await db.fetchrow(f"SELECT {REPO_COLUMNS} FROM repos WHERE repo_id = $1", repo_id)
     return _visible(Repo.of(row) if row else None, who)
 
 

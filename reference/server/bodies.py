@@ -140,5 +140,6 @@ def _is_unicode(text: str) -> bool:
 
 
 def _wrong(name: str, expected: str, value: object) -> ProtocolError:
-    shown = repr(value)[:80] if isinstance(value, str | int | float | bool) else type(value).__name__
+    is_short = isinstance(value, str | int | float)
+    shown = repr(value)[:80] if is_short else type(value).__name__
     return ProtocolError("malformed", f"{name}: expected {expected}, got {shown}", "HTTP-006")

@@ -26,7 +26,7 @@ _DOWN = (
 _FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 
 
-class _Session(asyncpg.Connection):  # type: ignore[type-arg]  # generic only in its stubs
+class _Session(asyncpg.Connection):
     def get_reset_query(self) -> str:
         """Nothing to reset: no session state outlives a transaction here."""
         return ""
@@ -68,7 +68,7 @@ class Database:
                     yield connection
 
 
-class _translated:  # noqa: N801  # reads as a word in `with`
+class _translated:  # reads as a word in `with`
     def __enter__(self) -> None:
         return None
 

@@ -56,7 +56,7 @@ class Embedded:
         self._sockets = self.folder
         if len(self.folder) > 80:  # a socket's path has at most 107 bytes
             digest = sha256(self.folder.encode()).hexdigest()[:16]
-            self._sockets = f"/tmp/musekit-{digest}"  # noqa: S108  # named by the folder, 0700
+            self._sockets = f"/tmp/musekit-{digest}"  # named by the folder, mode 0700
 
     @property
     def dsn(self) -> str:
@@ -73,10 +73,8 @@ class Embedded:
             binaries = _binaries(self._user, os.path.dirname(self.folder))
             self._own(self.folder)
             if not os.path.exists(os.path.join(self.folder, "PG_VERSION")):
-                self._run(
-                    [f"{binaries}/initdb", "-D", self.folder, "-U", "postgres", "-A", "trust"]
-                    + ["-E", "UTF8", "--locale=C", "--no-instructions"]
-                )
+                options = "-U postgres -A trust -E UTF8 --locale=C --no-instructions".split()
+                self._run([f"{binaries}/initdb", "-D", self.folder, *options])
             if self._sockets != self.folder:
                 os.makedirs(self._sockets, mode=0o700, exist_ok=True)
                 self._own(self._sockets)

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from reference.store import durable
 from reference.wire.errors import ProtocolError
 
-from .objects_files import FileObjects, translated
+from .objects_files import FileObjects
 
 
 class _PackResponse(FileResponse):
@@ -37,22 +37,17 @@ async def serve_link(objects: FileObjects, request: Request, limit: int) -> Resp
 
 
 async def _take(objects: FileObjects, request: Request, key: str, limit: int) -> None:
-    draft = objects.draft_upload()
-    try:
-        size = 0
+    size = 0
+    with objects.draft_upload() as draft:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
                 raise ProtocolError("too_large", f"a pack of more than {limit} bytes", "MPACK-037")
-            with translated():
-                draft.write(chunk)
+            draft.write(chunk)
         await asyncio.to_thread(_name, objects, draft, key)
-    finally:
-        draft.discard()
 
 
 def _name(objects: FileObjects, draft: durable.Draft, key: str) -> None:
     path = objects.path(key)
-    with translated():
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        draft.name(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    draft.name(path)

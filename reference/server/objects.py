@@ -19,6 +19,10 @@ class Incoming(Protocol):
         """The bytes of the upload."""
         ...
 
+    def seal(self) -> None:
+        """Does ahead what of `accept` can be done before it is known whether it is accepted."""
+        ...
+
     def accept(self, key: str) -> None:
         """Keeps exactly the bytes that were read, durably, under `key`."""
         ...

@@ -6,7 +6,7 @@ import errno
 import hmac
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from time import time
 from urllib.parse import urlencode
@@ -80,11 +80,13 @@ class FileObjects:
 
     # Objects.
 
-    def draft_upload(self) -> durable.Draft:
+    @contextmanager
+    def draft_upload(self) -> Iterator[durable.Draft]:
         """A file for an upload: not synced, for nothing is promised before it is accepted."""
         self.check()
-        with translated():
-            return durable.Draft(f"{self.root}/uploads", sync=False)
+        os.makedirs(f"{self.root}/uploads", exist_ok=True)
+        with translated(), durable.draft(f"{self.root}/uploads", sync=False) as draft:
+            yield draft
 
     def incoming(self, key: str) -> FileIncoming:
         """Opens an upload."""
@@ -133,9 +135,11 @@ class FileIncoming:
     """An upload in a file; it is copied as it is verified, so what is kept is what was read."""
 
     def __init__(self, path: str, packs: str) -> None:
-        with translated():
-            self._file = open(path, "rb")  # noqa: SIM115  # closed by `close`
-            self._draft = durable.Draft(packs)
+        self._packs = packs
+        with translated(), ExitStack() as stack:
+            self._file = stack.enter_context(open(path, "rb"))
+            self._draft = stack.enter_context(durable.draft(packs))
+            self._open = stack.pop_all()
 
     def __iter__(self) -> Iterator[bytes]:
         """The bytes of the upload."""
@@ -144,15 +148,19 @@ class FileIncoming:
                 self._draft.write(chunk)
                 yield chunk
 
+    def seal(self) -> None:
+        """Makes the bytes durable, still without a name."""
+        with translated():
+            self._draft.seal(0o444)
+
     def accept(self, key: str) -> None:
         """Keeps exactly the bytes that were read, durably, under `key`."""
         with translated():
-            self._draft.keep(f"{self._draft.folder}/{os.path.basename(key)}", mode=0o444)
+            self._draft.keep(f"{self._packs}/{os.path.basename(key)}", mode=0o444)
 
     def close(self) -> None:
         """Lets go of it; what was not accepted leaves nothing behind."""
-        self._file.close()
-        self._draft.discard()
+        self._open.close()
 
 
 class FileOutgoing:
@@ -160,8 +168,9 @@ class FileOutgoing:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        with translated():
-            self._draft = durable.Draft(f"{root}/packs")
+        with translated(), ExitStack() as stack:
+            self._draft = stack.enter_context(durable.draft(f"{root}/packs"))
+            self._open = stack.pop_all()
 
     def write(self, data: bytes) -> None:
         """Takes the next bytes."""
@@ -175,4 +184,4 @@ class FileOutgoing:
 
     def close(self) -> None:
         """Lets go of it; what was not kept leaves nothing behind."""
-        self._draft.discard()
+        self._open.close()

@@ -16,13 +16,13 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _log = logging.getLogger("musekit.server")
 
 
-def configure_logging(level: int = logging.INFO) -> None:
+def configure_logging(quiet: bool = False) -> None:
     """Sends events to stderr, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     _log.handlers = [handler]
     _log.propagate = False
-    _log.setLevel(level)
+    _log.setLevel(logging.CRITICAL if quiet else logging.INFO)
 
 
 def log(event: str, **fields: object) -> None:

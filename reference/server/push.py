@@ -51,6 +51,9 @@ class BodyUpload:
         for start in range(0, len(self._raw), CHUNK_BYTES):
             yield self._raw[start : start + CHUNK_BYTES]
 
+    def seal(self) -> None:
+        """Nothing to do ahead."""
+
     def accept(self, key: str) -> None:
         """Keeps the body under `key`."""
         outgoing = self._objects.outgoing()
@@ -64,7 +67,9 @@ class BodyUpload:
         """Nothing to let go of."""
 
 
-async def presign(call: Call, key_name: str = "mpack_key", url_name: str = "upload_url") -> Response:
+async def presign(
+    call: Call, key_name: str = "mpack_key", url_name: str = "upload_url"
+) -> Response:
     """Where to put a pack of this key."""
     fields = call.fields
     key = fields.id(key_name)
@@ -91,7 +96,11 @@ async def presign_bundle(call: Call) -> Response:
 async def unpack_bundle(call: Call) -> Response:
     """The same as `unpack_uploaded`, in the words of earlier clients."""
     counts, clean = await _unpack_uploaded(call, "bundle_id")
-    names = {"stored_commits": "commits", "stored_objects": "blobs", "stored_snapshots": "snapshots"}
+    names = {
+        "stored_commits": "commits",
+        "stored_objects": "blobs",
+        "stored_snapshots": "snapshots",
+    }
     stored = {name: counts[count] for name, count in names.items()}
     return _with_background(call.answer({"ok": True, **stored}), clean)
 
@@ -109,13 +118,8 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
     service, repo = call.service, call.repo
     where = upload_key(repo.id, key)
     clean = BackgroundTask(_forget_upload, service.objects, where)
-    async with service.database.session() as db:
-        accepted = await db.fetchval(
-            "SELECT 1 FROM mpack_refs WHERE repo_id = $1 AND mpack_id = $2", repo.raw, to_raw(key)
-        )
-    if accepted:  # verified before: a retry needs neither the upload nor the store  [PUSH-016]
-        nothing = Intake(key, Pack(framed=True), verification.outside(Pack(framed=True)))
-        return await _take_in(service, repo, nothing, None, move), clean
+    if await _was_accepted(service, repo, key):  # then the upload may be gone  [PUSH-016]
+        return await _move_only(service, repo, key, move), clean
     try:
         upload = await asyncio.to_thread(service.objects.incoming, where)
     except FileNotFoundError:
@@ -137,7 +141,10 @@ async def unpack_body(call: Call) -> Response:
     with service.metrics.timed("push_phase", phase="read"):
         intake = await asyncio.to_thread(read_pack, upload, service.limits)
     move = _move_of_query(call, intake.pack)
-    counts = await _take_in(service, call.repo, intake, upload, move)
+    if await _was_accepted(service, call.repo, intake.key):
+        counts = await _move_only(service, call.repo, intake.key, move)
+    else:
+        counts = await _take_in(service, call.repo, intake, upload, move)
     return call.answer({"ok": True, **{f"{name}_written": n for name, n in counts.items()}})
 
 
@@ -156,8 +163,28 @@ def _move_of_query(call: Call, pack: Pack) -> Move:
     return Move(check_branch(branch), check_id(head, "head"), flag in ("true", "1"))
 
 
+async def _was_accepted(service: Service, repo: Repo, key: str) -> bool:
+    async with service.database.session() as db:
+        found = await db.fetchval(
+            "SELECT 1 FROM mpack_refs WHERE repo_id = $1 AND mpack_id = $2", repo.raw, to_raw(key)
+        )
+    return found is not None
+
+
+async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict[str, int]:
+    """The branch's part of a push whose pack this repository verified and kept before."""
+    nothing = Pack(framed=True)
+    async with service.database.transaction() as db:
+        await writing.begin(db, repo)
+        current = await _check_move(db, repo, nothing, move)
+        if current != move.head:
+            await writing.move_branch(db, repo, move.branch, current, move.head)
+            await writing.enqueue_push_jobs(db, repo, key, None)
+    return dict.fromkeys(_COUNTS.values(), 0)
+
+
 async def _take_in(
-    service: Service, repo: Repo, intake: Intake, upload: Incoming | None, move: Move
+    service: Service, repo: Repo, intake: Intake, upload: Incoming, move: Move
 ) -> dict[str, int]:
     """Checks what a pack leans on, then writes it; whatever fails, nothing was written."""
     pack, needs = intake.pack, intake.needs
@@ -170,33 +197,42 @@ async def _take_in(
         )
         trees = await history.trees(db, needs.bases & known.snapshots)
     known = Known(known.commits, known.snapshots, known.objects, trees)
-    proof = asyncio.create_task(
-        asyncio.to_thread(verification.check_pack, pack, known, service.limits)
-    )
+    proof = asyncio.create_task(asyncio.to_thread(_prove, service, pack, known, upload))
     try:
         async with service.database.transaction() as db:
+            await writing.begin(db, repo)
+            if current != move.head:
+                await writing.move_branch(db, repo, move.branch, current, move.head)
             with service.metrics.timed("push_phase", phase="write"):
-                await writing.begin(db, repo)
-                tables = await asyncio.to_thread(writing.pack_tables, repo, intake.key, pack)
-                written = await writing.copy(db, tables)
+                written = await writing.copy(db, writing.pack_tables(repo, intake.key, pack))
             with service.metrics.timed("push_phase", phase="verify"):
                 await proof
-            if upload is not None:
-                with service.metrics.timed("push_phase", phase="keep"):
-                    await asyncio.to_thread(upload.accept, pack_key(intake.key))
-                await writing.add_pack(db, repo, intake.key, pack.size, intake.form)
-                if await asyncio.to_thread(is_closure, intake, move.head):
-                    counts = len(pack.commits), len(pack.blob_ids)
-                    await writing.cache_pack(
-                        db, repo, move.head, intake.form, intake.key, *counts
-                    )
-            await writing.move_branch(db, repo, move.branch, current, move.head)
-            if upload is not None or current != move.head:
-                await writing.enqueue_push_jobs(db, repo, intake.key, len(set(pack.blob_ids)))
+            blobs = len(set(pack.blob_ids))
+            await writing.enqueue_push_jobs(db, repo, intake.key, blobs)
+            await _keep_pack(db, service, repo, intake, upload, move.head)
     finally:
         await asyncio.wait([proof])
-        proof.cancelled() or proof.exception()
+        proof.exception()  # was raised above, unless something else was first
     return {name: written[table] for table, name in _COUNTS.items()}
+
+
+def _prove(service: Service, pack: Pack, known: Known, upload: Incoming) -> None:
+    """What is left to verify, while the database takes rows that count only if it holds."""
+    verification.check_pack(pack, known, service.limits)
+    upload.seal()
+
+
+async def _keep_pack(
+    db: Connection, service: Service, repo: Repo, intake: Intake, upload: Incoming, head: str
+) -> None:
+    """Keeps the verified bytes where only the server writes.  [PUSH-006]"""
+    pack = intake.pack
+    await writing.add_pack(db, repo, intake.key, pack.size, intake.form)
+    if await asyncio.to_thread(is_closure, intake, head):
+        counts = len(pack.commits), len(pack.blob_ids)
+        await writing.cache_pack(db, repo, head, intake.form, intake.key, *counts)
+    with service.metrics.timed("push_phase", phase="keep"):
+        await asyncio.to_thread(upload.accept, pack_key(intake.key))
 
 
 async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str | None:
@@ -220,7 +256,8 @@ async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str
     if await history.descends(db, repo.raw, line - records.keys(), current):
         return current
     raise ProtocolError(
-        "not_fast_forward", f"{move.branch} is at {current}, which {move.head} does not descend from"
+        "not_fast_forward",
+        f"{move.branch} is at {current}, which {move.head} does not descend from",
     )
 
 

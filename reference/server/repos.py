@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import asyncpg
 from starlette.responses import Response
@@ -12,10 +14,13 @@ from reference.wire import ids
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, from_raw, is_id, to_raw
 from reference.wire.provenance import KEY_PREFIX, load_key
-from reference.wire.records import check_commit
+from reference.wire.records import Snapshot, check_commit
 
 from . import auth, history, rows, writing
 from .service import Call, Repo, derived_id
+
+if TYPE_CHECKING:
+    from .database import Connection
 
 CAPABILITIES = ["framed"]
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -83,10 +88,10 @@ async def create(call: Call) -> Response:
     return call.answer({"slug": slug, "repoId": repo_id}, 201)
 
 
-async def _initialize(db: writing.Connection, repo: Repo, now: datetime) -> None:
+async def _initialize(db: Connection, repo: Repo, now: datetime) -> None:
     """The first commit: the empty snapshot, in rows only.  [HTTP-021, STORAGE-006]"""
     empty = ids.snapshot_id({})
-    snapshot = {
+    snapshot: Snapshot = {
         "snapshot_id": empty,
         "parent_snapshot_id": None,
         "delta_upsert": {},
@@ -103,9 +108,9 @@ async def _initialize(db: writing.Connection, repo: Repo, now: datetime) -> None
     commit = check_commit({**record, "commit_id": ids.commit_id(record)})
     await writing.begin(db, repo)
     tables = [
-        rows.commits(repo.raw, [commit]),
-        rows.snapshots([snapshot]),
-        rows.references("snapshot_refs", "snapshot_id", repo.raw, [empty]),
+        partial(rows.commits, repo.raw, [commit]),
+        partial(rows.snapshots, [snapshot]),
+        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [empty]),
     ]
     await writing.copy(db, tables)
     await writing.move_branch(db, repo, "main", None, commit["commit_id"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from struct import Struct, pack
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -12,12 +14,15 @@ from reference.wire.ids import from_raw, to_raw
 from reference.wire.pack import Pack
 from reference.wire.records import Commit, Snapshot
 
+if TYPE_CHECKING:
+    import asyncpg
+
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _ID = b"\0\0\0\x20"
 _TEXT_OID = 25
-_PLACE = Struct(">iqiqi?iqiq")
+_FRAME, _SPAN = Struct(">iqiqi?"), Struct(">iqiq")
 _pack_message: Callable[[object], bytes] = msgpack.Packer().pack
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -49,9 +54,6 @@ def _texts(items: Sequence[str] | None) -> bytes:
 
 def commits(repo: bytes, records: Iterable[Commit]) -> Table:
     """Rows of `commits`; of two records with one id the first counts."""
-    unique: dict[str, Commit] = {}
-    for record in records:
-        unique.setdefault(record["commit_id"], record)
     start = b"\0\6" + _ID + repo
     return _table(
         "commits",
@@ -59,70 +61,73 @@ def commits(repo: bytes, records: Iterable[Commit]) -> Table:
         (
             start
             + _id(object_id)
-            + _id(unique[object_id]["snapshot_id"])
-            + _id(unique[object_id]["parent_commit_id"])
-            + _id(unique[object_id]["parent2_commit_id"])
-            + _field(_dump(unique[object_id]).encode())
-            for object_id in sorted(unique)
+            + _id(record["snapshot_id"])
+            + _id(record["parent_commit_id"])
+            + _id(record["parent2_commit_id"])
+            + _field(_dump(record).encode())
+            for object_id, record in _unique("commit_id", records)
         ),
     )
 
 
 def snapshots(records: Iterable[Snapshot]) -> Table:
     """Rows of `snapshots`."""
-    unique: dict[str, Snapshot] = {}
-    for record in records:
-        unique.setdefault(record["snapshot_id"], record)
     return _table(
         "snapshots",
         "snapshot_id parent_snapshot_id delta directories",
         (
             b"\0\4"
             + _id(object_id)
-            + _id(unique[object_id]["parent_snapshot_id"])
-            + _field(
-                _pack_message(
-                    (unique[object_id]["delta_upsert"], unique[object_id]["delta_remove"])
-                )
-            )
-            + _texts(unique[object_id].get("directories"))
-            for object_id in sorted(unique)
+            + _id(record["parent_snapshot_id"])
+            + _field(_pack_message((record["delta_upsert"], record["delta_remove"])))
+            + _texts(record.get("directories"))
+            for object_id, record in _unique("snapshot_id", records)
         ),
     )
+
+
+def _unique(name: str, records: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Records in the order of their ids, each id once."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        found.setdefault(record[name], record)
+    return sorted(found.items())
 
 
 def references(table: str, column: str, repo: bytes, ids: Iterable[str]) -> Table:
     """Rows of a table that says which repository has what."""
     start = b"\0\2" + _ID + repo + _ID
-    raws = sorted({to_raw(object_id) for object_id in ids})
-    return _table(table, f"repo_id {column}", (start + raw for raw in raws))
+    return _table(table, f"repo_id {column}", (start + to_raw(own) for own in sorted(set(ids))))
 
 
 def index(mpack: bytes, contents: Pack) -> Table:
     """Rows of `mpack_index`: where each blob of a pack lies."""
-    places = {
-        to_raw(object_id): _PLACE.pack(8, at, 8, size, 1, stored, 8, offset, 8, length)
-        for object_id, at, size, stored, offset, length in contents.rows()
-    }
+    places: dict[str, bytes] = {}
+    blobs = zip(contents.blob_ids, contents.blob_sizes, strict=True)
+    for frame in contents.frames:
+        start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)
+        offset = 0
+        for object_id, size in islice(blobs, frame.blobs):
+            places[object_id] = start + _SPAN.pack(8, offset, 8, size)
+            offset += size
     middle = _ID + mpack
     return _table(
         "mpack_index",
         "blob_id mpack_id frame_offset frame_length stored offset length",
-        (b"\0\7" + _ID + raw + middle + places[raw] for raw in sorted(places)),
+        (b"\0\7" + _ID + to_raw(oid) + middle + places[oid] for oid in sorted(places)),
     )
 
 
-def snapshot_of(row: Sequence[object] | object) -> Snapshot:
+def snapshot_of(row: asyncpg.Record) -> Snapshot:
     """The record of a row of `snapshots`, as it was pushed."""
-    values: dict[str, object] = dict(row)  # type: ignore[call-overload]  # a record is a mapping
-    upsert, remove = msgpack.unpackb(values["delta"])  # type: ignore[arg-type]
-    base = values["parent_snapshot_id"]
+    upsert, remove = msgpack.unpackb(row["delta"])
+    base = row["parent_snapshot_id"]
     record: Snapshot = {
-        "snapshot_id": from_raw(values["snapshot_id"]),  # type: ignore[arg-type]
-        "parent_snapshot_id": None if base is None else from_raw(base),  # type: ignore[arg-type]
+        "snapshot_id": from_raw(row["snapshot_id"]),
+        "parent_snapshot_id": None if base is None else from_raw(base),
         "delta_upsert": upsert,
         "delta_remove": remove,
     }
-    if values["directories"] is not None:
-        record["directories"] = values["directories"]
+    if row["directories"] is not None:
+        record["directories"] = row["directories"]
     return record

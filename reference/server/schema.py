@@ -78,6 +78,7 @@ MIGRATIONS = (
         length bigint NOT NULL,
         PRIMARY KEY (blob_id, mpack_id)
     );
+    CREATE INDEX ON mpack_index (mpack_id);
     CREATE TABLE object_refs (
         repo_id bytea NOT NULL, blob_id bytea NOT NULL, PRIMARY KEY (repo_id, blob_id)
     );
@@ -128,8 +129,6 @@ async def migrate(db: Connection) -> None:
 
 async def secret(db: Connection, name: str, fresh: bytes) -> bytes:
     """The value kept under `name`; the first server to ask decides it for all of them."""
-    await db.execute(
-        "INSERT INTO settings VALUES ($1, $2) ON CONFLICT DO NOTHING", name, fresh
-    )
+    await db.execute("INSERT INTO settings VALUES ($1, $2) ON CONFLICT DO NOTHING", name, fresh)
     value: bytes = await db.fetchval("SELECT value FROM settings WHERE name = $1", name)
     return value

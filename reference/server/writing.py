@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 JOB_PRIORITY = 10
 JOB_CHANNEL = "musekit_jobs"
+MakeTable = Callable[[], Table]
 
 
 async def begin_adding(db: Connection) -> None:
@@ -29,31 +33,46 @@ async def begin_adding(db: Connection) -> None:
 
 async def begin(db: Connection, repo: Repo) -> None:
     """Takes the repository for this transaction, and keeps collection off what it adds."""
-    await begin_adding(db)
-    if not await db.fetchval("SELECT 1 FROM repos WHERE repo_id = $1 FOR NO KEY UPDATE", repo.raw):
+    found = await db.execute(
+        "SELECT pg_advisory_xact_lock_shared($1) FROM repos WHERE repo_id = $2 FOR NO KEY UPDATE",
+        GC_LOCK,
+        repo.raw,
+    )
+    if _count(found) != 1:
         raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
 
 
-def pack_tables(repo: Repo, key: str, contents: Pack) -> list[Table]:
-    """Everything that a verified pack adds, ready to be copied."""
-    snapshot_ids = [record["snapshot_id"] for record in contents.snapshots]
+def pack_tables(repo: Repo, key: str, contents: Pack) -> list[MakeTable]:
+    """How to make the rows that a verified pack adds, table by table."""
     return [
-        rows.references("object_refs", "blob_id", repo.raw, contents.blob_ids),
-        rows.index(to_raw(key), contents),
-        rows.commits(repo.raw, contents.commits),
-        rows.snapshots(contents.snapshots),
-        rows.references("snapshot_refs", "snapshot_id", repo.raw, snapshot_ids),
+        partial(rows.index, to_raw(key), contents),
+        partial(rows.references, "object_refs", "blob_id", repo.raw, contents.blob_ids),
+        partial(rows.snapshots, contents.snapshots),
+        partial(rows.commits, repo.raw, contents.commits),
+        partial(
+            rows.references,
+            "snapshot_refs",
+            "snapshot_id",
+            repo.raw,
+            [record["snapshot_id"] for record in contents.snapshots],
+        ),
     ]
 
 
-async def copy(db: Connection, tables: Iterable[Table]) -> dict[str, int]:
-    """Copies rows straight into their tables; where one is there already, around it."""
-    tables = list(tables)
+async def copy(db: Connection, tables: Sequence[MakeTable]) -> dict[str, int]:
+    """Copies rows straight into their tables; where one is there already, around it.
+
+    The next table is made while the database takes the last one.
+    """
+    loop = asyncio.get_running_loop()
+    maker = ThreadPoolExecutor(1, "rows")
+    made = [loop.run_in_executor(maker, table) for table in tables]
+    maker.shutdown(wait=False)
     try:
         async with db.transaction():
-            return {name: await _copy(db, name, *rest) for name, *rest in tables}
+            return {(table := await rows_)[0]: await _copy(db, *table) for rows_ in made}
     except asyncpg.UniqueViolationError:
-        return {name: await _copy_around(db, name, *rest) for name, *rest in tables}
+        return {(table := await rows_)[0]: await _copy_around(db, *table) for rows_ in made}
 
 
 async def _copy(db: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
@@ -85,7 +104,8 @@ def _count(status: str) -> int:
 async def add_pack(db: Connection, repo: Repo, key: str, size: int, form: str) -> None:
     """The rows that say that this repository accepted this pack."""
     await db.execute(
-        "INSERT INTO mpacks (mpack_id, size_bytes, form) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO mpacks (mpack_id, size_bytes, form) VALUES ($1, $2, $3)"
+        " ON CONFLICT DO NOTHING",
         to_raw(key),
         size,
         form,
@@ -127,24 +147,28 @@ async def move_branch(
         raise ProtocolError("ref_moved", f"{branch} was moved by somebody else meanwhile")
 
 
-async def enqueue_push_jobs(db: Connection, repo: Repo, key: str, blobs: int) -> None:
+async def enqueue_push_jobs(db: Connection, repo: Repo, key: str, blobs: int | None) -> None:
     """The work that follows a push, known from the moment that it counts.  [JOB-001, JOB-002]"""
     await db.execute(
-        f"""
-        INSERT INTO jobs (type, payload, priority) VALUES
-            ('mpack.index',
-             json_build_object('mpack_key', $2::text, 'repo_id', $3::text, 'blobs', $4::int),
-             {JOB_PRIORITY}),
-            ('fetch.mpack.prebuild',
-             json_build_object('repo_id', $3::text, 'tip_commit_ids',
-                (SELECT json_agg(DISTINCT 'sha256:' || encode(head_commit_id, 'hex'))
-                 FROM branches WHERE repo_id = $1)),
-             {JOB_PRIORITY})
+        "INSERT INTO jobs (type, payload, priority) VALUES ('mpack.index', json_build_object("
+        "'mpack_key', $1::text, 'repo_id', $2::text, 'blobs', $3::int), $4)",
+        *(key, repo.id, blobs, JOB_PRIORITY),
+    )
+    await enqueue_prebuild(db, repo)
+
+
+async def enqueue_prebuild(db: Connection, repo: Repo) -> None:
+    """Wants the clone packs of all branch tips."""
+    await db.execute(
+        """
+        INSERT INTO jobs (type, payload, priority) SELECT 'fetch.mpack.prebuild',
+            json_build_object('repo_id', $2::text, 'tip_commit_ids',
+                json_agg(DISTINCT 'sha256:' || encode(head_commit_id, 'hex'))), $3
+        FROM branches WHERE repo_id = $1
         """,
         repo.raw,
-        key,
         repo.id,
-        blobs,
+        JOB_PRIORITY,
     )
     await db.execute(f"NOTIFY {JOB_CHANNEL}")
 

@@ -1,8 +1,7 @@
 """The one way a file of the store comes to be: whole, synced, then named.  [DUR-006 to DUR-020]
 
-Temp file in the same folder, all bytes, fsync, rename, fsync of the folder; a folder's own name
-is synced into its parent before anything in it counts.  What another process did a moment ago is
-not known to be durable, so each process syncs each folder it meets once, up to the root.
+Temp file in the same folder, all bytes, fsync, rename, fsync of the folder, whose own name was
+synced into its parent before.
 """
 
 from __future__ import annotations
@@ -12,108 +11,34 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
-T = TypeVar("T")
+from .folders import again, doubtful, fsync, sync_folder
+from .folders import make_folder as make_folder
+
 TEMP_PREFIX = ".muse-tmp-"
 _TEMP_NAME = re.compile(re.escape(TEMP_PREFIX) + "[0-9a-f]{16}")
 BATCH = 64
 """How many files are written at once, which is how many are open."""
-UNSUPPORTED = frozenset({None, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What fsync says where there is nothing to sync; anything else it says is fatal."""
 
-# What this process made durable, by whole path: which inode that was, and when it last changed.
-_known_folders: dict[str, tuple[int, int]] = {}
 _settled: dict[str, tuple[int, int]] = {}
-_doubtful: set[str] = set()
-
-
-def _mark(path: str) -> tuple[int, int] | None:
-    """What tells a file or folder from another of the same name that somebody made later."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_ctime_ns
-
-
-def _again(call: Callable[..., T], *arguments: object) -> T:
-    """Repeats an interrupted call; the interpreter does so itself for open, write and fsync."""
-    while True:
-        try:
-            return call(*arguments)
-        except InterruptedError:
-            continue
-
-
-def _fsync(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    except OSError as problem:
-        if problem.errno not in UNSUPPORTED:
-            raise
-
-
-def sync_folder(path: str) -> None:
-    """Makes the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _fsync(fd)
-    except OSError:
-        _doubtful.add(path)
-        raise
-    finally:
-        os.close(fd)
-    _changed_here(path)
-
-
-def _changed_here(folder: str) -> None:
-    """It was this process that changed a folder: it is known as before."""
-    known, now = _known_folders.get(folder), _mark(folder)
-    if known and now and known[0] == now[0]:
-        _known_folders[folder] = now
-
-
-def make_folder(path: str) -> None:
-    """A folder that is there and durable, with every folder above it."""
-    path = os.path.abspath(path)
-    if path in _known_folders and _known_folders[path] == _mark(path):
-        return
-    parent = os.path.dirname(path)
-    if parent == path:
-        return
-    make_folder(parent)
-    try:
-        _again(os.mkdir, path)
-        made = True
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
-        made = False
-    beside = [path] if made else _folders_in(parent)  # one sync makes all of them known
-    marks = {folder: mark for folder in beside if (mark := _mark(folder))}
-    try:
-        sync_folder(parent)
-    except OSError as problem:
-        if made:
-            with contextlib.suppress(OSError):
-                os.rmdir(path)  # a second fsync would prove nothing: the retry makes it anew
-        if made or not isinstance(problem, PermissionError):
-            raise
-        # else a folder above that is not ours: whoever made it answers for it
-    _known_folders.update(marks)
-
-
-def _folders_in(path: str) -> list[str]:
-    try:
-        return [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
+"""The files that this process made durable, by whole path: inode and ctime of each."""
 
 
 def _temp_path(folder: str) -> str:
     return f"{folder}/{TEMP_PREFIX}{os.urandom(8).hex()}"
+
+
+def _discard(temp: str) -> None:
+    """Removes a temp file, if it is still there, even where Ctrl-C comes just now."""
+    try:
+        again(os.unlink, temp)
+    except OSError:
+        pass  # nothing that the caller promised depends on it
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temp)
+        raise
 
 
 def is_temp(name: str) -> bool:
@@ -145,7 +70,6 @@ class Draft:
                 continue  # no locks on this file system; then `sweep` leaves all temp files alone
             if os.fstat(self._fd).st_nlink == 0:  # swept between its making and its lock
                 self._close()
-        _changed_here(self.folder)
 
     def write(self, data: bytes | memoryview) -> None:
         """Takes the next bytes, all of them."""
@@ -163,18 +87,18 @@ class Draft:
         if mtime_ns is not None:
             os.utime(self._fd, ns=(mtime_ns, mtime_ns))
         if self._sync:
-            _fsync(self._fd)
+            fsync(self._fd)
 
     def name(self, path: str) -> None:
         """Gives the sealed file its name, which is durable once the folder is synced."""
-        _again(os.replace, self._temp, path)
+        again(os.replace, self._temp, path)
         self._temp = ""
         self._close()
 
     def name_new(self, path: str) -> bool:
         """Gives the sealed file its name unless something has that name already."""
         try:
-            _again(os.link, self._temp, path)
+            again(os.link, self._temp, path)
         except FileExistsError:
             return False
         finally:
@@ -201,8 +125,7 @@ class Draft:
     def discard(self) -> None:
         """Removes the temp file unless it was named; hides no error and no success."""
         if self._temp:
-            with contextlib.suppress(OSError):
-                _again(os.unlink, self._temp)
+            _discard(self._temp)
             self._temp = ""
         self._close()
 
@@ -290,24 +213,31 @@ def remove(*paths: str) -> None:
     content stands, and a retry has something to do that a second fsync can keep.
     """
     aside: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        try:
+            for path in map(os.path.abspath, paths):
+                aside[path] = _temp_path(os.path.dirname(path))
+                stack.callback(_discard, aside[path])
+                with contextlib.suppress(FileNotFoundError):
+                    again(os.replace, path, aside[path])
+            for folder in sorted({os.path.dirname(path) for path in aside}):
+                if os.path.isdir(folder):
+                    sync_folder(folder)
+        except BaseException:
+            for path, temp in aside.items():
+                with contextlib.suppress(OSError):
+                    again(os.link, temp, path)
+            raise
+    for path in aside:
+        _settled.pop(path, None)
+
+
+def _mark(path: str) -> tuple[int, int] | None:
     try:
-        for path in map(os.path.abspath, paths):
-            aside[path] = _temp_path(os.path.dirname(path))
-            with contextlib.suppress(FileNotFoundError):
-                _again(os.replace, path, aside[path])
-            _settled.pop(path, None)
-        for folder in sorted({os.path.dirname(path) for path in aside}):
-            if os.path.isdir(folder):
-                sync_folder(folder)
-    except BaseException:
-        for path, temp in aside.items():
-            with contextlib.suppress(OSError):
-                _again(os.link, temp, path)
-        raise
-    finally:
-        for temp in aside.values():
-            with contextlib.suppress(OSError):
-                _again(os.unlink, temp)
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def settled(path: str) -> None:
@@ -335,14 +265,14 @@ def settle(path: str) -> bool:
         return True
     path = os.path.abspath(path)
     folder = os.path.dirname(path)
-    if path in _doubtful or folder in _doubtful:
+    if path in doubtful or folder in doubtful:
         return False
     make_folder(folder)
     fd = os.open(path, os.O_RDONLY)
     try:
-        _fsync(fd)
+        fsync(fd)
     except OSError:
-        _doubtful.add(path)
+        doubtful.add(path)
         raise
     finally:
         os.close(fd)
@@ -369,7 +299,7 @@ def _unlink_dead(path: str) -> bool:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _again(os.unlink, path)
+        again(os.unlink, path)
     except OSError:  # its writer lives, or nobody can tell
         return False
     finally:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import BinaryIO
 
 from reference.core.closure import Closure
 from reference.wire import frames
 from reference.wire.pack import FRAME_BYTES
 from reference.wire.writer import FramePlan, write_framed, write_plain
 
-from .packs import CHUNK_BYTES, PackFile
+from . import durable
+from .packs import CHUNK_BYTES, PackFile, folder
 from .repository import Repository
 
 Write = Callable[[bytes], object]
 Payload = Callable[[], bytes]
+MEMORY_BYTES = 16 * 1024 * 1024
+"""How much of what was compressed is kept in memory; the rest goes to a file without a name."""
+_AHEAD = 4
 
 
 def whole_pack(repository: Repository, wanted: Closure) -> PackFile | None:
@@ -42,9 +49,58 @@ def send_file(pack: PackFile, write: Write) -> None:
             write(chunk)
 
 
+class Spool:
+    """Frames put aside until their turn: in memory while they are few, then in a nameless file."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._folder = folder(repository.dot)
+        self._in_memory = 0
+        self._draft: durable.Draft | None = None
+        self._file: BinaryIO | None = None
+        self._size = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._draft is not None:
+            self._draft.discard()
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, payload: bytes) -> Payload:
+        """Puts bytes aside; what comes back gets them again, once all have been added."""
+        if self._in_memory + len(payload) <= MEMORY_BYTES:
+            self._in_memory += len(payload)
+            return partial(bytes, payload)
+        if self._draft is None:
+            self._draft = durable.Draft(self._folder, sync=False)
+        self._draft.write(payload)
+        self._size += len(payload)
+        return partial(self._read, self._size - len(payload), len(payload))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self._file is None:
+            assert self._draft is not None, "nothing was put aside"
+            path = f"{self._folder}/{durable.TEMP_PREFIX}{os.urandom(8).hex()}"
+            self._draft.name(path)
+            self._file = open(path, "rb")  # noqa: SIM115  # closed at the end of the block
+            os.unlink(path)
+        self._file.seek(offset)
+        return self._file.read(length)
+
+
 def build_framed(repository: Repository, wanted: Closure, write: Write) -> None:
     """A framed pack of `wanted`; frames all of whose blobs are wanted are copied unopened."""
-    plans, payloads = plan_frames(repository, wanted.objects)
+    with Spool(repository) as spool:
+        plans, payloads = plan_frames(repository, wanted.objects, spool)
+        write_planned(wanted, plans, payloads, write)
+
+
+def write_planned(
+    wanted: Closure, plans: list[FramePlan], payloads: list[Payload], write: Write
+) -> None:
+    """A framed pack of `wanted` whose frames were planned before; as often as it takes."""
     write_framed(
         write, wanted.commits, wanted.snapshots, plans, (payload() for payload in payloads)
     )
@@ -57,7 +113,7 @@ def build_plain(repository: Repository, wanted: Closure, write: Write) -> None:
 
 
 def plan_frames(
-    repository: Repository, objects: list[str]
+    repository: Repository, objects: list[str], spool: Spool
 ) -> tuple[list[FramePlan], list[Payload]]:
     """How to send these blobs, and how to get each frame's payload when its turn comes."""
     missing = dict.fromkeys(objects)
@@ -75,14 +131,14 @@ def plan_frames(
                 payloads.append(partial(pack.payload, number))
                 for object_id in ids:
                     del missing[object_id]
-    for plan, compressed in _compressed(repository, list(missing)):
+    for plan, payload in _compressed(repository, list(missing)):
         plans.append(plan)
-        payloads.append(partial(bytes, compressed))
+        payloads.append(spool.add(payload))
     return plans, payloads
 
 
 def _compressed(repository: Repository, objects: list[str]) -> Iterator[tuple[FramePlan, bytes]]:
-    """New frames, read here and compressed on a second core."""
+    """New frames, read here and compressed on a second core, which is never far behind."""
 
     def compress(part: list[tuple[str, bytes]]) -> tuple[FramePlan, bytes]:
         payload, stored = frames.compress([content for _, content in part])
@@ -92,7 +148,7 @@ def _compressed(repository: Repository, objects: list[str]) -> Iterator[tuple[Fr
     if not objects:
         return
     with ThreadPoolExecutor(1) as pool:
-        jobs = []
+        jobs: deque[Future[tuple[FramePlan, bytes]]] = deque()
         part: list[tuple[str, bytes]] = []
         room = FRAME_BYTES
         for object_id in objects:
@@ -100,6 +156,8 @@ def _compressed(repository: Repository, objects: list[str]) -> Iterator[tuple[Fr
             if part and len(content) > room:
                 jobs.append(pool.submit(compress, part))
                 part, room = [], FRAME_BYTES
+                if len(jobs) > _AHEAD:
+                    yield jobs.popleft().result()
             part.append((object_id, content))
             room -= len(content)
         jobs.append(pool.submit(compress, part))

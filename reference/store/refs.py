@@ -10,7 +10,7 @@ from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, is_id
 from reference.wire.names import COMPONENT_BYTES, ancestors, check_branch
 
-from . import durable
+from . import durable, folders
 
 
 class Unset:
@@ -95,6 +95,8 @@ def write(dot: str, branch: str, commit_id: str, expect: str | Unset | None = UN
             if found != expect:
                 raise ProtocolError("conflict", f"branch {branch!r} is at {found}, not {expect}")
         _clear_empty_folder(_path(dot, branch))
+        for folder in ancestors(branch):  # another process may have removed and remade them
+            folders.forget_folder(f"{_folder(dot)}/{folder}")
         durable.write(_path(dot, branch), commit_id.encode())
 
 

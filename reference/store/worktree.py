@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from reference.wire.errors import ProtocolError
 from reference.wire.names import ancestors, check_path
 
-from . import durable, ignore
+from . import durable, folders, ignore
 
 IGNORE_FILE = ".museignore"
 
@@ -106,6 +106,7 @@ def restore_file(dest: str, chunks: Iterable[bytes], sync: bool = True) -> None:
         if stat.S_ISREG(found.st_mode):
             mode = found.st_mode & 0o777
     folder = os.path.dirname(os.path.abspath(dest))
+    folders.forget_folder(folder)  # people remove folders and make them again
     if not sync and not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)
     durable.write(dest, chunks, mode=mode, mtime_ns=now, sync=sync)
@@ -120,9 +121,9 @@ def write_path(root: str, path: str, content: bytes) -> None:
     restore_file(f"{root}/{path}", [content], sync=False)
 
 
-def _clear_folders(root: str, folders: Iterable[str]) -> None:
+def _clear_folders(root: str, paths: Iterable[str]) -> None:
     """Where a folder must be, whatever is none goes."""
-    for folder in folders:
+    for folder in paths:
         at = f"{root}/{folder}"
         if os.path.lexists(at) and (os.path.islink(at) or not os.path.isdir(at)):
             os.unlink(at)

@@ -17,11 +17,9 @@ import msgpack
 from .errors import ProtocolError, shown
 from .ids import from_raw, to_raw
 from .names import check_directories, check_path
-from .pack import DEFAULT_LIMITS, NONE, Limits
+from .pack import DEFAULT_LIMITS, NONE, VALUES, Limits
 from .records import Commit, Snapshot, check_delta, check_field, complete
 
-FIELDS = 32
-"""How many fields commits may have, taken together, for each record that the limits allow."""
 _IDENTITY = ("commit_id", "snapshot_id", "parent_commit_id", "parent2_commit_id")
 
 
@@ -54,9 +52,7 @@ def encode(
         found = known.get(object_id)
         return count + external.setdefault(object_id, len(external)) if found is None else found
 
-    paths = sorted(
-        {path for record in snapshots for path in _named_paths(record)}, key=str.encode
-    )
+    paths = sorted({path for record in snapshots for path in _named_paths(record)}, key=str.encode)
     path_at = {path: n for n, path in enumerate(paths)}
     directories = [record.get("directories") for record in snapshots]
     parent_ids = [
@@ -318,7 +314,7 @@ def _commits(
     parent_ids = _named("parent", columns.numbers("parent"), [*ids, *external])
     shares = _shares("parents", parents, len(parent_ids))
     fields = columns.mapping("fields")
-    if count * len(fields) > FIELDS * limits.records:
+    if count * len(fields) > VALUES * limits.records:
         raise ProtocolError("too_large", f"{count} commits of {len(fields)} fields", "MPACK-039")
     rest = columns.items("rest")
     if rest and len(rest) != count:

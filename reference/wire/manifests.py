@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .errors import ProtocolError
 from .ids import PREFIX, Manifest
+from .names import ancestors
 from .records import Snapshot
 
 BUCKET = 128
@@ -199,12 +200,13 @@ class ManifestTree:
                 raise _conflict(path, folder)
 
     def _refuse_file_above(self, path: str, clear: set[str]) -> None:
-        """Refuses a file among the folders of `path`; `clear` holds those known to be none."""
-        while (cut := path.rfind("/")) > 0 and (folder := path[:cut]) not in clear:
-            if folder in self.files:
-                raise _conflict(folder, path)
-            clear.add(folder)
-            path = folder
+        """Refuses a file among the folders of `path`; `clear` remembers for its neighbours."""
+        inner = path[: max(path.rfind("/"), 0)]
+        if inner not in clear:
+            for folder in ancestors(path):
+                if folder in self.files:
+                    raise _conflict(folder, path)
+            clear.add(inner)
 
 
 def _entry(path: bytes, oid: str) -> bytes:

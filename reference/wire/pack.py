@@ -12,6 +12,8 @@ FRAME_BYTES = 256 * 1024
 """Where a sender cuts frames, in raw bytes; a larger blob stands alone."""
 WINDOW_BYTES = 8 * 1024 * 1024
 """The largest zstd window a receiver has to hold."""
+VALUES = 32
+"""How many values of lists and maps a receiver builds for each record that it takes in."""
 NONE = 0xFFFFFFFF
 """The ordinal that names nothing."""
 

@@ -18,7 +18,7 @@ from .errors import ProtocolError, shown
 from .frames import HEADER_BYTES, SLICE_BYTES, FrameReader, declared_size
 from .heads import Head, decode
 from .ids import PREFIX, check_id
-from .pack import DEFAULT_LIMITS, WINDOW_BYTES, Frame, Limits, Pack
+from .pack import DEFAULT_LIMITS, VALUES, WINDOW_BYTES, Frame, Limits, Pack
 from .records import check_commit, check_snapshot
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class _Budget:
 
     def __init__(self, records: int) -> None:
         self._records = records
-        self._left = 8 * records + 1024
+        self._left = VALUES * records + 1024
 
     def map(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
         """A map whose keys are unique texts."""

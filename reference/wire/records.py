@@ -113,9 +113,7 @@ def check_time(name: str, value: object) -> str:
     return found[0]
 
 
-def _wrong(
-    name: str, expected: str, value: object, requirement: str = "REC-003"
-) -> ProtocolError:
+def _wrong(name: str, expected: str, value: object, requirement: str = "REC-003") -> ProtocolError:
     what = f"{name:.64}: expected {expected}, got {shown(value)}"
     return ProtocolError("malformed", what, requirement)
 

@@ -54,9 +54,7 @@ def write_framed(
     blobs = [pair for plan in plans for pair in zip(plan.blob_ids, plan.sizes, strict=True)]
     counts = [len(plan.blob_ids) for plan in plans]
     stored = [plan.stored for plan in plans]
-    head = heads.encode(
-        commits, snapshots, blobs, counts, stored, branch_heads or {}, meta or {}
-    )
+    head = heads.encode(commits, snapshots, blobs, counts, stored, branch_heads or {}, meta or {})
     packed = _compress_head(msgpack.packb(head))
     write(b"\x83\xa6format\x01\xa4head" + _bin_header(len(packed)) + packed)
     write(b"\xa6frames" + _array_header(len(plans)))

@@ -70,14 +70,15 @@ def histories(draw: st.DrawFn, most: int = 7) -> History:
     """Any graph of commits, each snapshot a root or a delta on any earlier one."""
     versions: list[Version] = []
     for number in range(draw(st.integers(0, most))):
-        earlier = st.integers(0, number - 1) if number else st.nothing()
+        earlier = st.integers(0, max(number - 1, 0))
+        several = st.lists(earlier, max_size=2, unique=True) if number else st.just([])
         files, directories = draw(trees())
         versions.append(
             Version(
                 files,
                 directories,
-                tuple(draw(st.lists(earlier, max_size=2, unique=True))),
-                draw(st.none() | earlier),
+                tuple(draw(several)),
+                draw(st.none() | earlier) if number else None,
                 # the number keeps two commits of one tree apart
                 {**draw(fields), "prompt_hash": str(number), "author": f"author {number}"},
                 draw(st.booleans()),

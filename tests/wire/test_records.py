@@ -292,9 +292,7 @@ def test_times_that_are_refused(value: object) -> None:
 @pytest.mark.parametrize("first", [None, OTHER])
 def test_a_second_parent_needs_another_first(first: str | None) -> None:
     """A second parent alone, or the same one twice, is `malformed`."""
-    error = refusal(
-        check_commit, {**COMMIT, "parent_commit_id": first, "parent2_commit_id": OTHER}
-    )
+    error = refusal(check_commit, {**COMMIT, "parent_commit_id": first, "parent2_commit_id": OTHER})
     assert (error.code, error.requirement) == ("malformed", "REC-010")
 
 

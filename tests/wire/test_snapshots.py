@@ -88,7 +88,10 @@ def test_directories_are_inherited_only_when_absent() -> None:
 def test_a_delta_between_any_two_trees_leads_from_one_to_the_other(old: Tree, new: Tree) -> None:
     """It holds what differs and nothing else, and applied it gives the second tree."""
     (before, after), (old_folders, folders) = (
-        [{path: oracle.blob_id(content) for path, content in tree[0].items()} for tree in (old, new)],
+        [
+            {path: oracle.blob_id(content) for path, content in tree[0].items()}
+            for tree in (old, new)
+        ],
         (old[1], new[1]),
     )
     record = snapshots.between(ONE, after, folders, TWO, before, old_folders)

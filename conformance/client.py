@@ -1,0 +1,184 @@
+"""Raw requests, signed or not, in JSON or msgpack: what a check says to a server, and hears."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import msgpack
+
+from reference.wire import msign
+
+from . import transcript
+from .oracle import digest
+from .outcomes import Unmet
+from .redaction import shown_url
+
+JSON = "application/json"
+MSGPACK = "application/x-msgpack"
+TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A handle and the seed of the key it signs with."""
+
+    handle: str
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered, as bytes and, where it says so, as a value."""
+
+    method: str
+    target: str
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def value(self) -> Any:
+        """The body decoded by its Content-Type; fails where it is something else."""
+        kind = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        try:
+            if kind == MSGPACK:
+                return msgpack.unpackb(self.body, strict_map_key=False)
+            if kind == JSON:
+                return json.loads(self.body)
+        except (ValueError, msgpack.UnpackException) as problem:
+            raise Unmet(f"a body that is {kind}", f"{self}: {problem}") from None
+        raise Unmet("an answer in JSON or msgpack", f"{self.status} with Content-Type {kind!r}")
+
+    def __str__(self) -> str:
+        text = self.body[:200].decode("utf-8", "replace")
+        if self.headers.get("content-type", "").startswith(MSGPACK):
+            text = repr(self.value)[:200]
+        return f"{self.status} {text}".strip()
+
+
+class Refused(Unmet):
+    """A call that was expected to succeed was refused; `refused` turns it into what is wanted."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("success", str(answer), f"{answer.method} {shown_url(answer.target)}")
+        self.answer = answer
+
+
+class NoAnswer(Unmet):
+    """The connection failed, was closed without an answer, or nothing came in time."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """One pool of connections to one address; several clients share it."""
+
+    url: str
+    timeout: float = TIMEOUT
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = self.url.rstrip("/")
+        self.http = self._new()
+
+    def renew(self) -> None:
+        """Forgets every open connection, after the subject was restarted."""
+        self.http.close()
+        self.http = self._new()
+
+    def _new(self) -> httpx.Client:
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+        return httpx.Client(timeout=self.timeout, limits=limits, trust_env=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Speaks for one identity, or for nobody."""
+
+    connection: Connection
+    identity: Identity | None = None
+
+    def sign(
+        self, method: str, url: str, body: bytes = b"", *, at: int | None = None, host: str = ""
+    ) -> str:
+        """The Authorization header for a request as it will be sent."""
+        if self.identity is None:
+            raise ValueError("nobody has no key")
+        request = self.connection.http.build_request(method, url)
+        return msign.authorization(
+            self.identity.handle,
+            self.identity.seed,
+            method,
+            host or request.headers["host"],
+            request.url.raw_path.decode("ascii"),
+            digest(body),
+            int(time.time()) if at is None else at,
+        )
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+    ) -> Answer:
+        """Sends bytes and gives whatever is answered; `target` is a path or a whole URL."""
+        url = target if "://" in target else self.connection.url + target
+        sent = {"accept": JSON, **(headers or {})}
+        if signed and self.identity is not None and "authorization" not in sent:
+            sent["authorization"] = self.sign(method, url, body)
+        try:
+            response = self.connection.http.request(method, url, content=body, headers=sent)
+        except httpx.HTTPError as problem:
+            transcript.note(f"{method} {shown_url(target)} → {type(problem).__name__}")
+            what = f"{type(problem).__name__} at {method} {shown_url(target)}"
+            raise NoAnswer("an answer", what) from None
+        answer = Answer(method, target, response.status_code, response.headers, response.content)
+        about = body[:160].decode("utf-8", "replace") if len(body) < 2000 else f"{len(body)} bytes"
+        shown = answer.body[:200].decode("utf-8", "replace")
+        transcript.note(f"{method} {shown_url(target)} {about} → {answer.status} {shown}")
+        return answer
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        value: Any = None,
+        *,
+        form: str = JSON,
+        accept: str = JSON,
+        headers: Mapping[str, str] | None = None,
+        signed: bool = True,
+    ) -> Answer:
+        """Sends a value, if any, and gives whatever is answered."""
+        body = b"" if value is None else encoded(value, form)
+        sent = {"accept": accept, **(headers or {})}
+        if value is not None:
+            sent["content-type"] = form
+        return self.send(method, target, body, sent, signed=signed)
+
+    def call(self, method: str, target: str, value: Any = None, **how: Any) -> Any:
+        """The value of an answer that must be a success; `Refused` otherwise."""
+        return succeeded(self.ask(method, target, value, **how)).value
+
+
+def succeeded(answer: Answer) -> Answer:
+    """The answer, if it is a success; `Refused` otherwise."""
+    if answer.status >= 400:
+        raise Refused(answer)
+    if answer.status >= 300:
+        raise Unmet("success", str(answer))
+    return answer
+
+
+def encoded(value: Any, form: str = JSON) -> bytes:
+    """A value as the bytes of a body."""
+    if form == MSGPACK:
+        return bytes(msgpack.packb(value))
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")

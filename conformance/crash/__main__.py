@@ -1,0 +1,57 @@
+"""`python -m conformance.crash [options] CMD…`: explores the store adapter CMD."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from . import report
+from .examine import CI, NIGHTLY, PARTS, examine, replay
+from .states import MODELS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit 0 sound, 1 flawed, 2 usage, 3 inconclusive."""
+    parser = argparse.ArgumentParser(
+        prog="python -m conformance.crash",
+        description="What would a kill or a power cut leave of the store behind CMD?",
+    )
+    parser.add_argument("--nightly", action="store_true", help="thorough: about ten minutes")
+    parser.add_argument("--model", action="append", choices=MODELS, help="only these models")
+    parser.add_argument("--only", action="append", choices=PARTS, help="only these parts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.json there")
+    parser.add_argument("--state", metavar="SELECTOR", help="judge one state of a finding again")
+    parser.add_argument("--kill", type=int, metavar="N", help="kill at one call only")
+    parser.add_argument("--fault", metavar="N:V", help="one run with faults only")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one run")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
+    options = parser.parse_args(arguments)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command or shutil.which(command[0]) is None:
+        parser.error("CMD must be a command that can be run")
+    if options.state:
+        return _replay(command, options.state)
+    tier, parts = NIGHTLY if options.nightly else CI, options.only or options.model or PARTS
+    if options.kill:
+        tier, parts = tier.one_kill(options.kill), ["killed"]
+    if options.fault:
+        nth, variant = map(int, options.fault.split(":"))
+        tier, parts = tier.one_fault(nth, variant), ["fault"]
+    outcome = examine(command, tier, options.seed, parts, options.timeout, print)
+    print(report.text(outcome))
+    if options.report:
+        report.write(outcome, options.report)
+    return outcome.exit_code
+
+
+def _replay(command: list[str], selector: str) -> int:
+    listing, symptoms = replay(command, selector)
+    print("\n".join(listing), "", *(symptoms or ["nothing is wrong in this state"]), sep="\n")
+    return 1 if symptoms else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The words that checks are written in: what ends one, and what a refusal must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import pytest
+
+from reference.wire.errors import STATUS
+
+from .client import Answer, Refused
+from .outcomes import CouldNotRun, Unmet
+
+requirement = pytest.mark.requirement
+exclusive = pytest.mark.exclusive
+"""For a check that disturbs the subject: it runs alone, after the others."""
+
+
+def fail(expected: str, actual: str, detail: str = "") -> NoReturn:
+    """Ends the check as failed."""
+    raise Unmet(expected, actual, detail)
+
+
+@contextmanager
+def prepared(what: str) -> Iterator[None]:
+    """A step that the check needs but is not about: if the subject refuses it, nothing is shown."""
+    try:
+        yield
+    except AssertionError as problem:
+        raise CouldNotRun(f"the check could not be prepared: {what}: {problem}") from problem
+
+
+@contextmanager
+def refused(status: int, *codes: str) -> Iterator[list[dict[str, Any]]]:
+    """The call inside is refused, with this status and one of these codes; gives the error."""
+    errors: list[dict[str, Any]] = []
+    try:
+        yield errors
+    except Refused as refusal:
+        errors.append(check_refusal(refusal.answer, status, *codes))
+    else:
+        raise Unmet(f"{status} {' or '.join(codes)}", "the call succeeded")
+
+
+def check_refusal(answer: Answer, status: int, *codes: str) -> dict[str, Any]:
+    """The error of an answer that must be a refusal with this status and one of these codes."""
+    wanted = f"{status} {' or '.join(codes)}".strip()
+    if answer.status != status:
+        raise Unmet(wanted, str(answer))
+    error = error_of(answer)
+    if codes and error["code"] not in codes:
+        raise Unmet(wanted, str(answer))
+    return error
+
+
+def error_of(answer: Answer) -> dict[str, Any]:
+    """The error in a refusal's body, which has the form and the status of the table [HTTP-009]."""
+    if answer.status < 400:
+        raise Unmet("a refusal", str(answer))
+    value = answer.value
+    error = value.get("error") if isinstance(value, dict) else None
+    if not isinstance(error, dict) or not isinstance(error.get("detail"), str):
+        raise Unmet('a body {"error": {"code", "detail", …}}', str(answer))
+    code = error.get("code")
+    if STATUS.get(str(code)) != answer.status:
+        raise Unmet("a code of the table with its status", f"{answer.status} with code {code!r}")
+    return error
+
+
+@contextmanager
+def unchanged(repo: Any, *absent: Any) -> Iterator[None]:
+    """What the repository shows is the same afterwards, and these commits are still unknown to it.
+
+    `absent` are commits of a history: neither they, their snapshots nor their blobs may be there,
+    save what was there before.
+    """
+    before = repo.seen()
+    unknown: list[Callable[[], Answer]] = []
+    for commit in absent:
+        unknown += [read for read in repo.reads(commit) if read().status == 404]
+    yield
+    after = repo.seen()
+    if before != after:
+        raise Unmet(f"a refused call changes nothing: {before}", str(after))
+    for read in unknown:
+        answer = read()
+        if answer.status != 404:
+            raise Unmet("nothing of a refused push is there", f"{answer.target} is {answer.status}")

@@ -1,0 +1,21 @@
+"""How a check says that it did not pass."""
+
+from __future__ import annotations
+
+
+class Unmet(AssertionError):
+    """The subject did something else than the requirement says."""
+
+    def __init__(self, expected: str, actual: str, detail: str = "") -> None:
+        super().__init__(f"expected {expected}, got {actual}")
+        self.expected = expected
+        self.actual = actual
+        self.detail = detail
+
+
+class CouldNotRun(Exception):
+    """The subject did not offer what the check needs; says what to add."""
+
+
+class NotApplicable(Exception):
+    """The check is about something that this subject, or this run, leaves out."""

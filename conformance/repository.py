@@ -1,0 +1,217 @@
+"""One repository on the subject, and the calls on it; every call raises `Refused` when refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from . import oracle, packs
+from .client import Answer, Client, Refused, succeeded
+from .expectations import prepared
+from .histories import Commit, ancestry
+from .outcomes import Unmet
+
+OCTETS = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The answer to a fetch, and the pack behind its URL."""
+
+    answer: dict[str, Any]
+    raw: bytes
+    pack: packs.Contents
+
+
+@dataclass(slots=True)
+class Repository:
+    """A repository as one client sees it."""
+
+    client: Client
+    owner: str
+    slug: str
+    id: str
+    accepted: list[Commit] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """Where its routes begin."""
+        return f"/{self.owner}/{self.slug}"
+
+    def seen_by(self, client: Client) -> Repository:
+        """The same repository through another client's eyes."""
+        return replace(self, client=client)
+
+    def ask(self, method: str, route: str, value: Any = None, **how: Any) -> Answer:
+        """Any call on this repository, whatever is answered."""
+        return self.client.ask(method, f"{self.path}/{route}", value, **how)
+
+    def call(self, method: str, route: str, value: Any = None, **how: Any) -> Any:
+        """Any call on this repository that must succeed."""
+        return succeeded(self.ask(method, route, value, **how)).value
+
+    # What is there.
+
+    def refs(self) -> dict[str, Any]:
+        """The answer of GET refs."""
+        value = self.call("GET", "refs")
+        if not isinstance(value, dict) or not isinstance(value.get("branch_heads"), dict):
+            raise Unmet("refs with branch_heads", repr(value)[:200])
+        return value
+
+    def heads(self) -> dict[str, str]:
+        """The head of each branch."""
+        return dict(self.refs()["branch_heads"])
+
+    def seen(self) -> Any:
+        """What a refused call must leave as it was."""
+        refs = self.refs()
+        return {name: refs.get(name) for name in ("branch_heads", "default_branch")}
+
+    def commit(self, id: str) -> dict[str, Any]:
+        """A commit record as the server has it."""
+        return dict(self.call("GET", f"commits/{id}"))
+
+    def snapshot(self, id: str) -> dict[str, Any]:
+        """A snapshot record as the server has it."""
+        return dict(self.call("GET", f"snapshots/{id}"))
+
+    def blob(self, id: str, **headers: str) -> Answer:
+        """A blob's answer, refusals included."""
+        return self.client.send("GET", f"{self.path}/o/{id}", headers=headers)
+
+    def reads(self, commit: Commit) -> list[Callable[[], Answer]]:
+        """A read for the commit, its snapshot and each of its blobs."""
+        routes = [f"commits/{commit.id}", f"snapshots/{commit.snapshot}"]
+        routes += [f"o/{blob}" for blob in commit.blobs]
+        return [lambda route=route: self.ask("GET", route) for route in routes]  # type: ignore[misc]
+
+    def holds(self, *tips: Commit) -> None:
+        """Fails unless everything that the tips reach can be read, under its id, as it was."""
+        for commit in ancestry(*tips):
+            record = self.commit(commit.id)
+            lost = {n: v for n, v in commit.record.items() if n not in record or record[n] != v}
+            if lost:
+                raise Unmet(f"the commit as pushed: {lost}", str({n: record.get(n) for n in lost}))
+            tree = self.snapshot(commit.snapshot)
+            if tree.get("delta_upsert") != commit.manifest:
+                raise Unmet("the manifest as pushed", f"{tree.get('delta_upsert')}")
+            if sorted(tree.get("directories", ()), key=str.encode) != sorted(
+                commit.directories, key=str.encode
+            ):
+                raise Unmet(f"the directories {commit.directories}", f"{tree.get('directories')}")
+            for blob, content in commit.blobs.items():
+                answer = self.blob(blob)
+                if answer.status != 200 or answer.body != content:
+                    raise Unmet(f"the {len(content)} bytes of {blob}", str(answer))
+
+    # Pushing.
+
+    def pack(self, *tips: Commit, framed: bool = False) -> bytes:
+        """The bytes of what `tips` reach and this repository was not seen to accept."""
+        value = packs.plain(*tips, known=self.accepted)
+        return packs.written(value) if framed else packs.encode(value)
+
+    def presign(self, raw: bytes) -> str:
+        """An upload URL for a pack."""
+        value = {"mpack_key": oracle.digest(raw), "size_bytes": len(raw)}
+        answer = self.call("POST", "push/mpack-presign", value)
+        if not isinstance(answer.get("upload_url"), str):
+            raise Unmet("an upload_url", repr(answer)[:200])
+        return str(answer["upload_url"])
+
+    def put(self, url: str, raw: bytes) -> Answer:
+        """Uploads bytes to a presigned URL, without credentials."""
+        headers = {"content-type": OCTETS}
+        answer = succeeded(self.client.send("PUT", url, raw, headers, signed=False))
+        if answer.status not in (200, 204):
+            raise Unmet("200 or 204", str(answer))
+        return answer
+
+    def upload(self, raw: bytes) -> str:
+        """Presigns and uploads; gives the pack's key."""
+        self.put(self.presign(raw), raw)
+        return oracle.digest(raw)
+
+    def unpack(
+        self, key: str, head: str, branch: str = "main", force: bool | None = None
+    ) -> dict[str, Any]:
+        """Asks for an uploaded pack to be taken in."""
+        value: dict[str, Any] = {"mpack_key": key, "branch": branch, "head": head}
+        if force is not None:
+            value["force"] = force
+        return dict(self.call("POST", "push/unpack-mpack", value))
+
+    def push(
+        self,
+        *commits: Commit,
+        branch: str = "main",
+        force: bool | None = None,
+        framed: bool = False,
+        raw: bytes | None = None,
+    ) -> dict[str, Any]:
+        """Presign, PUT, unpack: the last commit becomes the branch's head."""
+        body = self.pack(*commits, framed=framed) if raw is None else raw
+        answer = self.unpack(self.upload(body), commits[-1].id, branch, force)
+        self.accepted += commits
+        return answer
+
+    def push_body(
+        self, raw: bytes, head: str | None = None, branch: str | None = "main", **query: str
+    ) -> dict[str, Any]:
+        """A push whose pack is the request's body."""
+        named = {"branch": branch, "head": head} if head is not None else {}
+        route = f"push/unpack?{urlencode({**named, **query})}".rstrip("?")
+        headers = {"content-type": OCTETS}
+        answer = self.client.send("POST", f"{self.path}/{route}", raw, headers)
+        return dict(succeeded(answer).value)
+
+    def given(self, *commits: Commit, branch: str = "main", force: bool = False) -> Commit:
+        """A push that the check needs and is not about; gives its head."""
+        with prepared("a push"):
+            self.push(*commits, branch=branch, force=force or None)
+        return commits[-1]
+
+    # Everything else.
+
+    def negotiate(self, want: Iterable[str], have: Iterable[str] = ()) -> dict[str, Any]:
+        """The answer of negotiate."""
+        return dict(self.call("POST", "negotiate", {"want": list(want), "have": list(have)}))
+
+    def fetch(
+        self,
+        *want: Commit,
+        have: Iterable[Commit] = (),
+        framed: bool = False,
+        route: str = "fetch/mpack",
+    ) -> Fetched:
+        """Fetches and reads the pack; what it leans on must lie below `have`."""
+        value: dict[str, Any] = {"want": [commit.id for commit in want]}
+        value |= {"have": [commit.id for commit in have]}
+        if framed:
+            value["capabilities"] = ["framed"]
+        answer = dict(self.call("POST", route, value))
+        raw = self.download(answer)
+        return Fetched(answer, raw, packs.read(raw))
+
+    def download(self, answer: dict[str, Any]) -> bytes:
+        """The bytes behind the URL of a fetch's answer, verified against its id."""
+        url = str(answer.get("mpack_url"))
+        if "://" not in url:
+            raise Unmet("an absolute mpack_url", repr(answer)[:200])
+        raw = succeeded(self.client.send("GET", url, signed=False)).body
+        if oracle.digest(raw) != answer.get("mpack_id"):
+            raise Unmet(f"bytes that hash to {answer.get('mpack_id')}", oracle.digest(raw))
+        return raw
+
+    def merge(self, source: str, target: str = "main") -> dict[str, Any]:
+        """A merge on the server."""
+        return dict(self.call("POST", "merge", {"source": source, "target": target}))
+
+    def delete(self) -> None:
+        """Deletes the repository."""
+        answer = self.client.ask("DELETE", f"/api/repos/{quote(self.id, safe='')}")
+        if answer.status != 204:
+            raise Refused(answer) if answer.status >= 400 else Unmet("204", str(answer))

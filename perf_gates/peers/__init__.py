@@ -1,0 +1,1 @@
+"""Other version control systems, given the same content and the same work."""

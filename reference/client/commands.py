@@ -1,0 +1,188 @@
+"""The network commands: what a person types, and what they get to read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from reference import keys
+from reference.store import durable, refs, state
+from reference.store.repository import Repository
+from reference.wire.errors import ProtocolError
+
+from . import address
+from .progress import Steps
+from .remote import Remote
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+Here = Callable[[], Repository]
+"""Finds the repository that the command was called in."""
+
+
+def _print(arguments: argparse.Namespace, fields: dict[str, Any], steps: Steps, text: str) -> None:
+    for note in fields.get("notes", ()):
+        print(f"musekit: {note}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    line = json.dumps({**fields, "ms": steps.ms}) if arguments.json else text
+    print(line.encode(errors="backslashreplace").decode())
+
+
+def _remotes(repository: Repository) -> dict[str, Any]:
+    config = state.get_state(repository.dot, "config")
+    found = config.get("remotes", {})
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _connected(url: str, insecure: bool) -> Iterator[Remote]:
+    remote = Remote(url, keys.load, insecure)
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+@contextmanager
+def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[Remote]:
+    """The remote by its name in config.toml, where `insecure = true` may stand beside its url."""
+    name = arguments.name
+    entry = _remotes(repository).get(name)
+    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+        why = f"no remote {name!r}: musekit remote add {name} URL"
+        raise ProtocolError("not_found", why)
+    insecure = arguments.insecure or entry.get("insecure") is True
+    # a collection waits: what is read for the server, or fetched and not yet named, stays
+    with durable.lock(repository.dot, exclusive=False), _connected(entry["url"], insecure) as made:
+        yield made
+
+
+def remote_add(arguments: argparse.Namespace, here: Here) -> int:
+    """Names a remote repository, http(s)://host/owner/slug."""
+    repository = here()
+    if not _NAME.fullmatch(arguments.name):
+        raise ProtocolError("invalid", f"{arguments.name!r} cannot name a remote")
+    address.split_repository(arguments.url)
+    with durable.lock(repository.dot, exclusive=True):
+        config = state.get_state(repository.dot, "config")
+        known = config.setdefault("remotes", {}).setdefault(arguments.name, {})
+        if known.get("url", arguments.url) != arguments.url:
+            raise ProtocolError("conflict", f"{arguments.name} is {known['url']} already")
+        known["url"] = arguments.url
+        state.set_state(repository.dot, "config", None, config)
+    return 0
+
+
+def push(arguments: argparse.Namespace, here: Here) -> int:
+    """Pushes a branch, the current one unless it is named."""
+    from .push import push as run
+
+    repository, steps = here(), Steps()
+    branch = arguments.branch or refs.read_head(repository.dot)[0]
+    if branch is None:
+        raise ProtocolError("invalid", "HEAD names no branch: name the branch to push")
+    head = refs.read(repository.dot, branch)
+    if head is None:
+        raise ProtocolError("not_found", f"no branch {branch!r} with a commit here")
+    with _remote(repository, arguments) as remote:
+        if arguments.create:
+            with steps.step("create"):
+                remote.create()
+        result = run(repository, remote, branch, head, arguments.force, steps)
+    new = f"{result.stored_commits} commits, {result.stored_blobs} blobs new there"
+    text = f"{result.message}\n{new}, {result.already_present} blobs there already"
+    _print(arguments, result.fields(), steps, text)
+    return 0
+
+
+def fetch(arguments: argparse.Namespace, here: Here) -> int:
+    """Fetches all branches of a remote as NAME/BRANCH; your own branches stay where they are."""
+    from .fetch import fetch as run
+
+    repository, steps = here(), Steps()
+    with _remote(repository, arguments) as remote:
+        result = run(repository, remote, arguments.name, steps)
+    text = f"{len(result.heads)} branches, {result.commits} new commits, {result.blobs} new blobs"
+    _print(arguments, result.fields(), steps, text)
+    return 0
+
+
+def pull(arguments: argparse.Namespace, here: Here) -> int:
+    """Fetches, then brings the remote's branch of the same name into the current one."""
+    from reference.store import working
+
+    from .fetch import fetch as run
+
+    repository, steps = here(), Steps()
+    branch, _ = refs.read_head(repository.dot)
+    if branch is None:
+        raise ProtocolError("conflict", "HEAD names no branch: musekit switch BRANCH first")
+    with _remote(repository, arguments) as remote:
+        fetched = run(repository, remote, arguments.name, steps)
+        if branch not in fetched.heads:
+            why = f"{arguments.name} has no branch {branch!r}"
+            raise ProtocolError("unknown_branch", why, remote=True)
+        source = f"{arguments.name}/{branch}"
+        with steps.step("merge"):
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            author = _handle() or os.environ.get("USER", "")
+            fields = {"message": f"Merge {source}", "author": author, "committed_at": now}
+            outcome = working.merge(repository, source, fields)
+    if outcome.conflicts:
+        paths = ", ".join(outcome.conflicts[:5])
+        count = len(outcome.conflicts)
+        raise ProtocolError("conflict", f"{count} conflicts ({paths}): mend them, then commit")
+    result = {"result": outcome.result, "head": outcome.commit_id}
+    text = f"{outcome.result} {outcome.commit_id}"
+    _print(arguments, {**fetched.fields(), **result}, steps, text)
+    return 0
+
+
+def _handle() -> str | None:
+    try:
+        return keys.load().handle
+    except ProtocolError as problem:
+        if problem.code != "not_found":
+            raise
+        return None
+
+
+def clone(arguments: argparse.Namespace, here: Here) -> int:
+    """Copies a remote repository into a new folder, verified, its working tree written."""
+    from .clone import clone as run
+
+    steps = Steps()
+    with _connected(arguments.url, arguments.insecure) as remote:
+        root = os.path.abspath(arguments.dir or remote.slug)
+        result = run(remote, root, steps)
+    text = f"{result.commits} commits, {result.blobs} blobs in {root}"
+    _print(arguments, {**result.fields(), "dir": root}, steps, text)
+    return 0
+
+
+def ls_remote(arguments: argparse.Namespace, here: Here) -> int:
+    """Lists a remote repository's branches."""
+    steps = Steps()
+    with _connected(arguments.url, arguments.insecure) as remote, steps.step("refs"):
+        answer = remote.refs()
+    heads = answer["branch_heads"]
+    text = "\n".join(f"{head}  {branch}" for branch, head in sorted(heads.items()))
+    fields = {"heads": heads, "default_branch": answer.get("default_branch")}
+    if text or arguments.json:
+        _print(arguments, fields, steps, text)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Here], int]] = {
+    "remote": remote_add,
+    "push": push,
+    "fetch": fetch,
+    "pull": pull,
+    "clone": clone,
+    "ls-remote": ls_remote,
+}

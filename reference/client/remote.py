@@ -1,0 +1,247 @@
+"""A repository on a server: its calls, signed where they must be, and its packs, streamed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+from reference.keys import Identity
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import PREFIX
+from reference.wire.pack import DEFAULT_LIMITS, Limits
+
+from . import transport
+from .address import Origin, is_loopback, split, split_repository, unreachable
+from .transport import ANSWER_BYTES, QUOTED_CHARACTERS, Again, Body, Connections, Write
+
+CHUNK_BYTES = 1 << 18
+_HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found", "forbidden"})
+"""What a server says to somebody who may just not have signed."""
+
+
+class Remote:
+    """A server's repository; reads are signed only when the server insists, writes always."""
+
+    def __init__(
+        self, url: str, identity: Callable[[], Identity] | None = None, insecure: bool = False
+    ) -> None:
+        self.origin, self.owner, self.slug = split_repository(url)
+        self.url = f"{self.origin}/{self.owner}/{self.slug}"
+        self._identity = identity
+        self._insecure = insecure
+        self._signs = False
+        self._connections = Connections()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._connections.close()
+
+    # Calls.
+
+    def refs(self) -> dict[str, Any]:
+        """The branches and what the server can do."""
+        found = self.call("GET", f"/{self.owner}/{self.slug}/refs")
+        if not isinstance(found.get("branch_heads"), dict):
+            raise self.nonsense("refs without branch_heads")
+        return found
+
+    def read(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A call of this repository that changes nothing."""
+        return self.call("POST", f"/{self.owner}/{self.slug}/{path}", body)
+
+    def write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A call of this repository that its owner must sign."""
+        self._signs = True
+        return self.read(path, body)
+
+    def create(self) -> None:
+        """Makes the repository, and registers the key where the server lets one."""
+        identity = self._key()
+        try:  # unsigned: nobody can check the signature of a key that is not known yet
+            fields = {"handle": identity.handle, "public_key": identity.public_key}
+            self.call("POST", "/api/identities", fields)
+        except ProtocolError as problem:
+            if problem.extra.get("status") not in (403, 404, 405):
+                raise
+        self._signs = True
+        try:
+            self.call("POST", "/api/repos", {"owner": self.owner, "name": self.slug})
+        except ProtocolError as problem:
+            if problem.code != "repo_exists":
+                raise
+
+    def call(
+        self, method: str, target: str, fields: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The answer to one call; a read that was hidden is asked for once more, signed."""
+        body = b"" if fields is None else json.dumps(fields, separators=(",", ":")).encode()
+        try:
+            raw = transport.retrying(lambda: self._call(method, target, body))
+        except ProtocolError as problem:
+            if self._signs or problem.code not in _HIDDEN or not self._could_sign():
+                raise
+            self._signs = True
+            try:
+                raw = transport.retrying(lambda: self._call(method, target, body))
+            except ProtocolError as signed:
+                self._signs = False
+                raise problem if signed.code == "unauthenticated" else signed from None
+        try:
+            answer = json.loads(raw)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            start = raw[:QUOTED_CHARACTERS].decode("utf-8", "replace")
+            raise self.nonsense(f"no JSON object but {start!r}")
+        return answer
+
+    def _call(self, method: str, target: str, body: bytes) -> bytes:
+        headers = {"Accept": "application/json"}
+        if body:
+            headers["Content-Type"] = "application/json"
+        secrets = []
+        if self._signs:
+            headers["Authorization"] = self._sign(method, target, body)
+            secrets.append(headers["Authorization"].rpartition('sig="')[2].rstrip('"'))
+        content: Body = (len(body), lambda write: write(body) if body else None)
+        origin = self.origin
+        response = self._connections.exchange(origin, method, target, headers, content)
+        raw = self._connections.read(origin, response, ANSWER_BYTES)
+        transport.check_status(origin, response, raw, secrets)
+        return raw
+
+    def nonsense(self, what: str) -> ProtocolError:
+        """The server answered with what the protocol does not have."""
+        return ProtocolError("malformed", f"{self.origin} sent {what}", "HTTP-002", remote=True)
+
+    # Signatures.
+
+    def _key(self) -> Identity:
+        if self._identity is None:
+            raise ProtocolError("unauthenticated", "no key to sign with")
+        return self._identity()
+
+    def _could_sign(self) -> bool:
+        try:
+            self._key()
+        except ProtocolError:
+            return False
+        return self._may_sign()
+
+    def _may_sign(self) -> bool:
+        secret = self.origin.scheme == "https" or self._insecure
+        return secret or self._connections.stays_here(self.origin)
+
+    def _sign(self, method: str, target: str, body: bytes) -> str:
+        if not self._may_sign():
+            why = f"{self.origin} is plain http: a signature would travel in the open (--insecure)"
+            raise ProtocolError("invalid", why, "AUTH-019")
+        from reference.wire.msign import authorization
+
+        identity = self._key()
+        digest = PREFIX + sha256(body).hexdigest()
+        host, now = self.origin.authority, int(time.time())
+        return authorization(identity.handle, identity.seed, method, host, target, digest, now)
+
+    # Packs, by links that carry their own permission: no Authorization goes with them.
+
+    def _link(self, url: object) -> tuple[Origin, str]:
+        try:
+            origin, target = split(url)
+        except ProtocolError as problem:
+            raise self.nonsense(f"a link that is none: {problem.detail}") from None
+        if origin.scheme == "http" and not self._insecure:
+            guarded = self._signs or self.origin.scheme == "https"
+            if guarded and not all(map(is_loopback, origin.addresses())):
+                why = f"the link to {origin} would travel in the open (--insecure)"
+                raise ProtocolError("invalid", why, "AUTH-019")
+        return origin, target
+
+    def upload(self, url: object, size: int, send: Callable[[Write], object]) -> None:
+        """Puts a pack to an upload link; 200 and 204 are success.  [PUSH-023]"""
+        origin, target = self._link(url)
+        headers = {"Content-Type": "application/octet-stream"}
+
+        def attempt() -> None:
+            response = self._connections.exchange(origin, "PUT", target, headers, (size, send))
+            raw = self._connections.read(origin, response, ANSWER_BYTES)
+            transport.check_status(origin, response, raw, _secrets(target))
+            if response.status not in (200, 204):
+                raise self.nonsense(f"{response.status} to an upload")
+
+        transport.retrying(attempt)
+
+    def download(self, url: object, take: Callable[[bytes], object]) -> None:
+        """Gets a pack by its link; after a lost connection it goes on where it was."""
+        origin, target = self._link(url)
+        done = 0
+
+        def attempt() -> None:
+            nonlocal done
+            headers = {"Range": f"bytes={done}-"} if done else {}
+            connections = self._connections
+            response = connections.exchange(origin, "GET", target, headers, (0, _nothing))
+            if response.status not in (200, 206):
+                raw = connections.read(origin, response, ANSWER_BYTES)
+                transport.check_status(origin, response, raw, _secrets(target))
+                raise self.nonsense(f"{response.status} to a download")
+            at = 0
+            if response.status == 206:
+                at = done
+                if not response.getheader("Content-Range", "").startswith(f"bytes {done}-"):
+                    raise self.nonsense("another part of the pack than was asked for")
+            for chunk in self._chunks(origin, response):
+                fresh = chunk[max(done - at, 0) :]
+                at += len(chunk)
+                if fresh:
+                    take(fresh)
+                    done += len(fresh)
+
+        try:
+            transport.retrying(attempt)
+        except BaseException:
+            self._connections.drop(origin)
+            raise
+
+    def _chunks(self, origin: Origin, response: HTTPResponse) -> Iterator[bytes]:
+        try:
+            while chunk := response.read(CHUNK_BYTES):
+                yield chunk
+            if response.length:
+                raise ConnectionError("the answer was cut short")
+        except (OSError, HTTPException) as problem:
+            self._connections.drop(origin)
+            raise Again(unreachable(origin, problem)) from None
+
+
+def _nothing(write: Write) -> None:
+    return None
+
+
+def _secrets(target: str) -> list[str]:
+    """The query of a link, and each value in it: what must not be quoted."""
+    query = target.partition("?")[2]
+    values = [value for _, _, value in (pair.partition("=") for pair in query.split("&"))]
+    return [query, *sorted((value for value in values if len(value) > 8), key=len, reverse=True)]
+
+
+def limits(refs: Mapping[str, Any]) -> Limits:
+    """What the server takes at most; what it does not say is the default.  [HTTP-027]"""
+    said = refs.get("limits")
+    if not isinstance(said, dict):
+        return DEFAULT_LIMITS
+
+    def number(name: str, default: int) -> int:
+        value = said.get(name)
+        return value if isinstance(value, int) and value > 0 else default
+
+    return Limits(
+        number("pack_bytes", DEFAULT_LIMITS.pack_bytes),
+        number("raw_bytes", DEFAULT_LIMITS.raw_bytes),
+        number("records", DEFAULT_LIMITS.records),
+        number("manifest_bytes", DEFAULT_LIMITS.manifest_bytes),
+    )

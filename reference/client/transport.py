@@ -1,0 +1,195 @@
+"""Requests that arrive: kept connections, retries with pauses, answers turned back into errors.
+
+A request is repeated after a lost connection and after 502, 503 or 504; every call of the
+protocol may be.  A redirect is never followed: neither a signature nor a pack goes to a place
+that nobody named.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any, TypeVar
+
+from reference.wire.errors import STATUS, ProtocolError
+
+from .address import Origin, is_loopback, unreachable
+
+T = TypeVar("T")
+Write = Callable[[bytes], object]
+Body = tuple[int, Callable[[Write], object]]
+"""How many bytes, and who writes them; called again for every attempt."""
+
+CONNECT_SECONDS = 15.0
+ANSWER_SECONDS = 300.0
+"""How long nothing at all may come: a server may have a large pack to verify."""
+ATTEMPTS = 5
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+ANSWER_BYTES = 64 * 1024 * 1024
+QUOTED_CHARACTERS = 200
+_BUSY = frozenset({502, 503, 504})
+_CODE_OF = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_CODE_OF |= {409: "conflict", 413: "too_large", 422: "malformed", 503: "storage_down"}
+"""What a refusal without a code of the protocol comes down to."""
+
+
+class Again(Exception):
+    """An attempt failed in a way that another may not."""
+
+    def __init__(self, problem: ProtocolError, after: float | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.after = after
+
+
+def retrying(attempt: Callable[[], T]) -> T:
+    """The result of `attempt`, repeated with growing random pauses while it says so."""
+    for number in range(ATTEMPTS):
+        try:
+            return attempt()
+        except Again as again:
+            if number == ATTEMPTS - 1:
+                raise again.problem from None
+            pause = min(FIRST_PAUSE * 2**number, LONGEST_PAUSE) * random.uniform(0.5, 1)
+            time.sleep(pause if again.after is None else min(again.after, LONGEST_PAUSE))
+    raise AssertionError("the last attempt returns or raises")
+
+
+class Connections:
+    """One kept connection for each origin."""
+
+    def __init__(self) -> None:
+        self._open: dict[Origin, HTTPConnection] = {}
+
+    def close(self) -> None:
+        """Closes them all."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def stays_here(self, origin: Origin) -> bool:
+        """Whether what is sent to `origin` does not leave this machine."""
+        connection = self._open.get(origin)
+        if connection is not None and connection.sock is not None:
+            return is_loopback(str(connection.sock.getpeername()[0]))
+        return all(map(is_loopback, origin.addresses()))
+
+    def exchange(
+        self, origin: Origin, method: str, target: str, headers: Mapping[str, str], body: Body
+    ) -> HTTPResponse:
+        """One request and the head of its answer; raises `Again` where none came."""
+        kept = origin in self._open
+        try:
+            return self._exchange(origin, method, target, headers, body)
+        except (OSError, HTTPException) as problem:
+            self.drop(origin)
+            if kept:  # the server may have closed what was idle: that is not yet a failure
+                return self.exchange(origin, method, target, headers, body)
+            if _is_hopeless(problem):
+                raise unreachable(origin, problem) from None
+            raise Again(unreachable(origin, problem)) from None
+
+    def _exchange(
+        self, origin: Origin, method: str, target: str, headers: Mapping[str, str], body: Body
+    ) -> HTTPResponse:
+        connection = self._open.get(origin) or self._connect(origin)
+        connection.putrequest(method, target, skip_host=True)
+        length, send = body
+        connection.putheader("Host", origin.authority)
+        if method != "GET":
+            connection.putheader("Content-Length", str(length))
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        try:
+            send(connection.send)
+        except OSError:  # a server that refuses early answers, then stops reading
+            try:
+                return connection.getresponse()
+            except (OSError, HTTPException):
+                raise ConnectionError("the connection was lost while sending") from None
+        return connection.getresponse()
+
+    def _connect(self, origin: Origin) -> HTTPConnection:
+        problem: OSError | None = None
+        for address in origin.addresses():
+            try:
+                sock = socket.create_connection((address, origin.port), CONNECT_SECONDS)
+            except OSError as failed:
+                problem = failed
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if origin.scheme == "https":
+                import ssl
+
+                context = ssl.create_default_context()
+                sock = context.wrap_socket(sock, server_hostname=origin.host)
+            sock.settimeout(ANSWER_SECONDS)
+            connection = self._open[origin] = HTTPConnection(origin.host, origin.port)
+            connection.auto_open = 0  # what it opened by itself would be neither checked nor TLS
+            connection.sock = sock
+            return connection
+        raise problem or ConnectionError("it has no address")
+
+    def drop(self, origin: Origin) -> None:
+        """Closes a connection whose state is not known."""
+        connection = self._open.pop(origin, None)
+        if connection is not None:
+            connection.close()
+
+    def read(self, origin: Origin, response: HTTPResponse, limit: int) -> bytes:
+        """An answer's body, or its first `limit` bytes."""
+        try:
+            raw = response.read(limit)
+            if response.length:
+                if len(raw) < limit:
+                    raise ConnectionError("the answer was cut short")
+                self.drop(origin)
+            return raw
+        except (OSError, HTTPException) as problem:
+            self.drop(origin)
+            raise Again(unreachable(origin, problem)) from None
+
+
+def _is_hopeless(problem: Exception) -> bool:
+    """A certificate that does not verify will not on the second attempt."""
+    return type(problem).__name__ == "SSLCertVerificationError"
+
+
+def check_status(origin: Origin, response: HTTPResponse, raw: bytes, secrets: list[str]) -> None:
+    """Raises what the server refused with, unless it did not."""
+    status = response.status
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        why = f"{origin} answered with a redirect ({status}), which is not followed: use its target"
+        raise ProtocolError("io", why, remote=True)
+    problem = refusal(origin, status, raw, secrets)
+    if status in _BUSY:
+        after = response.getheader("Retry-After", "")
+        raise Again(problem, float(after) if after.isdecimal() else None)
+    raise problem
+
+
+def refusal(origin: Origin, status: int, raw: bytes, secrets: list[str]) -> ProtocolError:
+    """A refusal as the error it was, or with the first characters of whatever came."""
+    try:
+        error: Any = json.loads(raw)["error"]
+        code, detail, requirement = error["code"], error["detail"], error.get("requirement")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        code, detail, requirement = None, None, None
+    if not isinstance(detail, str):
+        detail = raw.decode("utf-8", "replace")
+    for secret in secrets:
+        detail = detail.replace(secret, "…") if secret else detail
+    quoted = "".join(c if c.isprintable() else " " for c in detail[:QUOTED_CHARACTERS]).strip()
+    if code not in STATUS:
+        code = _CODE_OF.get(status, "io")
+        quoted = f"{origin} answered {status}: {quoted}"
+    if not isinstance(requirement, str) or len(requirement) > 20 or not requirement.isprintable():
+        requirement = None
+    return ProtocolError(code, quoted, requirement, remote=True, status=status)

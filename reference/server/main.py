@@ -1,0 +1,187 @@
+"""Starting a server or a worker, and stopping it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import fields
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from reference.wire.errors import ProtocolError
+from reference.wire.pack import DEFAULT_LIMITS, Limits
+
+from . import jobs, schema
+from .app import build
+from .collection import collect
+from .database import Database
+from .embedded import Embedded, default_data
+from .objects import ObjectStore
+from .objects_files import FileObjects
+from .objects_s3 import S3Objects
+from .operations import configure_logging
+from .service import Service
+
+
+def _options(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"musekit {command}")
+    parser.add_argument("--data", default=default_data(), help="folder of everything it keeps")
+    parser.add_argument("--postgres", metavar="DSN", help="default: a PostgreSQL of its own")
+    parser.add_argument("--objects", metavar="URL", help="file://… or s3://…; under --data")
+    parser.add_argument("--limit", metavar="NAME=N", action="append", default=[], type=_limit)
+    parser.add_argument("--quiet", action="store_true", help="no log lines")
+    return parser
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in {field.name for field in fields(Limits)} or not number.isdigit():
+        raise argparse.ArgumentTypeError(f"no such limit: {text}")
+    return name, int(number)
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """`musekit serve`: until SIGTERM or SIGINT; prints `{"url": …}` once it answers."""
+    parser = _options("serve")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
+    parser.add_argument("--no-worker", action="store_true", help="leaves jobs to `musekit work`")
+    options = parser.parse_args(arguments)
+    with _prepared(options) as dsn:
+        asyncio.run(_serve(options, dsn))
+    return 0
+
+
+def work(arguments: Sequence[str]) -> int:
+    """`musekit work`: runs background jobs, for as long as it is let or as the options say."""
+    parser = _options("work")
+    once = parser.add_mutually_exclusive_group()
+    once.add_argument("--once", action="store_true", help="until no job is due, then exit")
+    once.add_argument("--gc", action="store_true", help="one collection, its counts as JSON")
+    once.add_argument("--expire-cache", action="store_true", help="makes each cache row expired")
+    options = parser.parse_args(arguments)
+    with _prepared(options) as dsn:
+        asyncio.run(_work(options, dsn))
+    return 0
+
+
+@contextlib.contextmanager
+def _prepared(options: argparse.Namespace) -> Iterator[str]:
+    """The database to use, started if it is our own."""
+    configure_logging(quiet=options.quiet)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn's handler stands in front of it
+    if options.postgres:
+        yield options.postgres
+        return
+    embedded = Embedded(options.data)
+    try:
+        embedded.start()
+        yield embedded.dsn
+    finally:
+        embedded.stop()
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    dsn: str, objects: str | None, data: str, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[Service]:
+    """A service on this database and this object store, its tables up to date."""
+    database = Database(dsn)
+    await database.open()
+    try:
+        async with database.session() as db:
+            await schema.migrate(db)
+            secret = await schema.secret(db, "links", os.urandom(32))
+        yield Service(database, _open_objects(objects, data, secret), limits)
+    finally:
+        await database.close()
+
+
+def _open_objects(url: str | None, data: str, secret: bytes) -> ObjectStore:
+    parts = urlsplit(url or "file://" + os.path.join(os.path.abspath(data), "objects"))
+    if parts.scheme == "s3":
+        return S3Objects(url or "", os.path.join(os.path.abspath(data), "spool"))
+    if parts.scheme != "file" or not parts.path:
+        raise ProtocolError("invalid", f"--objects: file:///… or s3://…, not {url}")
+    return FileObjects(parts.path, secret)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; its protocol is named, or asyncio leaves Nagle's delay on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    return sock
+
+
+class _Server(uvicorn.Server):
+    url = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Says where it answers, once it does."""
+        await super().startup(sockets)
+        print(json.dumps({"url": self.url}), flush=True)
+
+
+def server_for(service: Service, sock: socket.socket) -> uvicorn.Server:
+    """A uvicorn server of the application, for a socket of `listen`."""
+    config = uvicorn.Config(
+        build(service),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=20,
+    )
+    server = _Server(config)
+    host, port = sock.getsockname()[:2]
+    server.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return server
+
+
+SWITCH_SECONDS = 0.0001
+"""How long a thread that verifies may keep the interpreter while requests wait."""
+
+
+async def _serve(options: argparse.Namespace, dsn: str) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    limits = Limits(**dict(options.limit))
+    async with opened(dsn, options.objects, options.data, limits) as service:
+        sock = listen(options.host, options.port)
+        worker = None if options.no_worker else asyncio.create_task(jobs.work(service))
+        try:
+            await server_for(service, sock).serve(sockets=[sock])
+        finally:
+            if worker is not None:
+                worker.cancel()
+                await asyncio.wait([worker])
+
+
+async def _work(options: argparse.Namespace, dsn: str) -> None:
+    async with opened(dsn, options.objects, options.data, Limits(**dict(options.limit))) as service:
+        if options.gc:
+            print(json.dumps(await collect(service)))
+        elif options.expire_cache:
+            async with service.database.session() as db:
+                await db.execute("UPDATE fetch_mpack_cache SET expires_at = now()")
+        elif options.once:
+            await jobs.run_until_idle(service)
+        else:
+            worker = asyncio.create_task(jobs.work(service))
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, worker.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker

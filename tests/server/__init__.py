@@ -1,0 +1,1 @@
+"""The reference server, in process and over sockets."""
