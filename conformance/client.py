@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import msgpack
@@ -31,6 +31,13 @@ class Identity:
     seed: bytes
 
 
+class Fields(dict[Any, Any]):
+    """A map from the subject; a key that a check reads and is not there is the subject's fault."""
+
+    def __missing__(self, key: object) -> NoReturn:
+        raise Unmet(f"an answer with `{key}`", f"one with only {list(self)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the server answered, as bytes and, where it says so, as a value."""
@@ -47,17 +54,25 @@ class Answer:
         kind = self.headers.get("content-type", "").split(";")[0].strip().lower()
         try:
             if kind == MSGPACK:
-                return msgpack.unpackb(self.body, strict_map_key=False)
+                return msgpack.unpackb(self.body, strict_map_key=False, object_hook=Fields)
             if kind == JSON:
-                return json.loads(self.body)
+                return json.loads(self.body, object_hook=Fields)
         except (ValueError, msgpack.UnpackException) as problem:
             raise Unmet(f"a body that is {kind}", f"{self}: {problem}") from None
         raise Unmet("an answer in JSON or msgpack", f"{self.status} with Content-Type {kind!r}")
 
+    @property
+    def fields(self) -> Fields:
+        """The body, which must be a map."""
+        value = self.value
+        if not isinstance(value, Fields):
+            raise Unmet("a map", f"{self.status} with {type(value).__name__}")
+        return value
+
     def __str__(self) -> str:
         text = self.body[:200].decode("utf-8", "replace")
-        if self.headers.get("content-type", "").startswith(MSGPACK):
-            text = repr(self.value)[:200]
+        if self.headers.get("content-type", "").startswith("text/html"):
+            text = "and a page of HTML"
         return f"{self.status} {text}".strip()
 
 
@@ -163,9 +178,9 @@ class Client:
             sent["content-type"] = form
         return self.send(method, target, body, sent, signed=signed)
 
-    def call(self, method: str, target: str, value: Any = None, **how: Any) -> Any:
-        """The value of an answer that must be a success; `Refused` otherwise."""
-        return succeeded(self.ask(method, target, value, **how)).value
+    def call(self, method: str, target: str, value: Any = None, **how: Any) -> Fields:
+        """The map in an answer that must be a success; `Refused` otherwise."""
+        return succeeded(self.ask(method, target, value, **how)).fields
 
 
 def succeeded(answer: Answer) -> Answer:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, NoReturn
 
 import pytest
 
 from reference.wire.errors import STATUS
 
+from . import packs
 from .client import Answer, Refused
-from .outcomes import CouldNotRun, Unmet
+from .histories import Commit
+from .outcomes import Unmet, prepared
+from .repository import Repository
+
+__all__ = ["exclusive", "fail", "only_if_right", "prepared", "refused", "requirement", "unchanged"]
 
 requirement = pytest.mark.requirement
 exclusive = pytest.mark.exclusive
@@ -21,15 +27,6 @@ exclusive = pytest.mark.exclusive
 def fail(expected: str, actual: str, detail: str = "") -> NoReturn:
     """Ends the check as failed."""
     raise Unmet(expected, actual, detail)
-
-
-@contextmanager
-def prepared(what: str) -> Iterator[None]:
-    """A step that the check needs but is not about: if the subject refuses it, nothing is shown."""
-    try:
-        yield
-    except AssertionError as problem:
-        raise CouldNotRun(f"the check could not be prepared: {what}: {problem}") from problem
 
 
 @contextmanager
@@ -70,7 +67,7 @@ def error_of(answer: Answer) -> dict[str, Any]:
 
 
 @contextmanager
-def unchanged(repo: Any, *absent: Any) -> Iterator[None]:
+def unchanged(repo: Repository, *absent: Commit) -> Iterator[None]:
     """What the repository shows is the same afterwards, and these commits are still unknown to it.
 
     `absent` are commits of a history: neither they, their snapshots nor their blobs may be there,
@@ -88,3 +85,20 @@ def unchanged(repo: Any, *absent: Any) -> Iterator[None]:
         answer = read()
         if answer.status != 404:
             raise Unmet("nothing of a refused push is there", f"{answer.target} is {answer.status}")
+
+
+def only_if_right(
+    repo: Repository,
+    tip: Commit,
+    bend: Callable[[packs.Value], object],
+    *codes: str,
+    status: int = 422,
+) -> None:
+    """The pack of `tip`, bent, is refused and changes nothing; as it was, it is accepted."""
+    sound = packs.plain(tip, known=repo.accepted)
+    bent = deepcopy(sound)
+    bend(bent)
+    with unchanged(repo, tip), refused(status, *codes):
+        repo.push_body(packs.encode(bent), tip.id)
+    repo.push_body(packs.encode(sound), tip.id)
+    repo.accepted.append(tip)

@@ -122,7 +122,7 @@ def chain(length: int, message: str = "link", on: Commit | None = None) -> list[
 
 def signed(unsigned: Commit, seed: bytes = SEED, **fields: Any) -> Commit:
     """The same commit with a provenance signature."""
-    record = {name: "" for name in ("agent_id", "model_id", "toolchain_id", "prompt_hash")}
+    record = dict.fromkeys(("agent_id", "model_id", "toolchain_id", "prompt_hash"), "")
     record |= unsigned.record | {"signer_public_key": provenance.public_key(seed)} | fields
     record["commit_id"] = oracle.commit_id(record)
     record["signature"] = provenance.sign(record, seed)

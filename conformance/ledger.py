@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +54,5 @@ def clean_up(ledger: Ledger, client: Client) -> list[str]:
             return f"{name} ({id}): {problem.actual}"
         return None if answer.status in (204, 404) else f"{name} ({id}): {answer}"
 
-    return _all(remove, ledger.left().items())
-
-
-def _all(remove: object, items: Iterable[tuple[str, str]]) -> list[str]:
     with ThreadPoolExecutor(4) as pool:
-        return [kept for kept in pool.map(remove, items) if kept]  # type: ignore[arg-type]
+        return [kept for kept in pool.map(remove, ledger.left().items()) if kept]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Unmet(AssertionError):
     """The subject did something else than the requirement says."""
@@ -19,3 +22,12 @@ class CouldNotRun(Exception):
 
 class NotApplicable(Exception):
     """The check is about something that this subject, or this run, leaves out."""
+
+
+@contextmanager
+def prepared(what: str) -> Iterator[None]:
+    """A step that the check needs but is not about: if the subject refuses it, nothing is shown."""
+    try:
+        yield
+    except AssertionError as problem:
+        raise CouldNotRun(f"the check could not be prepared: {what}: {problem}") from problem

@@ -128,10 +128,10 @@ class Contents:
             tree = {p: b for p, b in below.items() if p not in gone}
             tree |= record.get("delta_upsert", {})
             listed = record.get("directories")
-            explicit = inherited if listed is None else listed
+            explicit: list[str] = inherited if listed is None else list(listed)
             if oracle.snapshot_id(tree, explicit) != name:
                 raise Unmet(f"a manifest that hashes to {name}", oracle.snapshot_id(tree, explicit))
-            trees[name] = (tree, list(explicit))
+            trees[name] = (tree, explicit)
         return trees
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from . import oracle, packs
-from .client import Answer, Client, Refused, succeeded
-from .expectations import prepared
+from .client import Answer, Client, Fields, Refused, succeeded
 from .histories import Commit, ancestry
-from .outcomes import Unmet
+from .outcomes import Unmet, prepared
 
 OCTETS = "application/octet-stream"
 
@@ -20,7 +19,7 @@ OCTETS = "application/octet-stream"
 class Fetched:
     """The answer to a fetch, and the pack behind its URL."""
 
-    answer: dict[str, Any]
+    answer: Fields
     raw: bytes
     pack: packs.Contents
 
@@ -48,13 +47,13 @@ class Repository:
         """Any call on this repository, whatever is answered."""
         return self.client.ask(method, f"{self.path}/{route}", value, **how)
 
-    def call(self, method: str, route: str, value: Any = None, **how: Any) -> Any:
+    def call(self, method: str, route: str, value: Any = None, **how: Any) -> Fields:
         """Any call on this repository that must succeed."""
-        return succeeded(self.ask(method, route, value, **how)).value
+        return succeeded(self.ask(method, route, value, **how)).fields
 
     # What is there.
 
-    def refs(self) -> dict[str, Any]:
+    def refs(self) -> Fields:
         """The answer of GET refs."""
         value = self.call("GET", "refs")
         if not isinstance(value, dict) or not isinstance(value.get("branch_heads"), dict):
@@ -70,13 +69,13 @@ class Repository:
         refs = self.refs()
         return {name: refs.get(name) for name in ("branch_heads", "default_branch")}
 
-    def commit(self, id: str) -> dict[str, Any]:
+    def commit(self, id: str) -> Fields:
         """A commit record as the server has it."""
-        return dict(self.call("GET", f"commits/{id}"))
+        return self.call("GET", f"commits/{id}")
 
-    def snapshot(self, id: str) -> dict[str, Any]:
+    def snapshot(self, id: str) -> Fields:
         """A snapshot record as the server has it."""
-        return dict(self.call("GET", f"snapshots/{id}"))
+        return self.call("GET", f"snapshots/{id}")
 
     def blob(self, id: str, **headers: str) -> Answer:
         """A blob's answer, refusals included."""
@@ -137,12 +136,12 @@ class Repository:
 
     def unpack(
         self, key: str, head: str, branch: str = "main", force: bool | None = None
-    ) -> dict[str, Any]:
+    ) -> Fields:
         """Asks for an uploaded pack to be taken in."""
         value: dict[str, Any] = {"mpack_key": key, "branch": branch, "head": head}
         if force is not None:
             value["force"] = force
-        return dict(self.call("POST", "push/unpack-mpack", value))
+        return self.call("POST", "push/unpack-mpack", value)
 
     def push(
         self,
@@ -151,7 +150,7 @@ class Repository:
         force: bool | None = None,
         framed: bool = False,
         raw: bytes | None = None,
-    ) -> dict[str, Any]:
+    ) -> Fields:
         """Presign, PUT, unpack: the last commit becomes the branch's head."""
         body = self.pack(*commits, framed=framed) if raw is None else raw
         answer = self.unpack(self.upload(body), commits[-1].id, branch, force)
@@ -160,13 +159,13 @@ class Repository:
 
     def push_body(
         self, raw: bytes, head: str | None = None, branch: str | None = "main", **query: str
-    ) -> dict[str, Any]:
+    ) -> Fields:
         """A push whose pack is the request's body."""
         named = {"branch": branch, "head": head} if head is not None else {}
         route = f"push/unpack?{urlencode({**named, **query})}".rstrip("?")
         headers = {"content-type": OCTETS}
         answer = self.client.send("POST", f"{self.path}/{route}", raw, headers)
-        return dict(succeeded(answer).value)
+        return succeeded(answer).fields
 
     def given(self, *commits: Commit, branch: str = "main", force: bool = False) -> Commit:
         """A push that the check needs and is not about; gives its head."""
@@ -176,9 +175,9 @@ class Repository:
 
     # Everything else.
 
-    def negotiate(self, want: Iterable[str], have: Iterable[str] = ()) -> dict[str, Any]:
+    def negotiate(self, want: Iterable[str], have: Iterable[str] = ()) -> Fields:
         """The answer of negotiate."""
-        return dict(self.call("POST", "negotiate", {"want": list(want), "have": list(have)}))
+        return self.call("POST", "negotiate", {"want": list(want), "have": list(have)})
 
     def fetch(
         self,
@@ -192,11 +191,11 @@ class Repository:
         value |= {"have": [commit.id for commit in have]}
         if framed:
             value["capabilities"] = ["framed"]
-        answer = dict(self.call("POST", route, value))
+        answer = self.call("POST", route, value)
         raw = self.download(answer)
         return Fetched(answer, raw, packs.read(raw))
 
-    def download(self, answer: dict[str, Any]) -> bytes:
+    def download(self, answer: Fields) -> bytes:
         """The bytes behind the URL of a fetch's answer, verified against its id."""
         url = str(answer.get("mpack_url"))
         if "://" not in url:
@@ -206,9 +205,9 @@ class Repository:
             raise Unmet(f"bytes that hash to {answer.get('mpack_id')}", oracle.digest(raw))
         return raw
 
-    def merge(self, source: str, target: str = "main") -> dict[str, Any]:
+    def merge(self, source: str, target: str = "main") -> Fields:
         """A merge on the server."""
-        return dict(self.call("POST", "merge", {"source": source, "target": target}))
+        return self.call("POST", "merge", {"source": source, "target": target})
 
     def delete(self) -> None:
         """Deletes the repository."""

@@ -263,5 +263,5 @@ def identity(pair: tuple[str, str]) -> Identity:
 
 
 def _kind(value: object) -> str:
-    names = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
-    return names.get(type(value), {dict: "a table", list: "a list"}.get(type(value), "that"))
+    names = {"str": "a text", "bool": "true or false", "dict": "a table", "list": "a list"}
+    return names.get(type(value).__name__, "a number or date")

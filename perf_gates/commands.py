@@ -30,6 +30,7 @@ class Finished:
     seconds: float
     output: str
     peak_bytes: int = 0
+    read_bytes: int = 0
 
 
 def run(
@@ -55,10 +56,10 @@ def run(
         )
     except FileNotFoundError as problem:
         raise CouldNotRun(f"{problem.filename} is not installed") from None
-    peak = 0
+    peak = read = 0
     try:
         if watch_memory:
-            peak = _watch(process)
+            peak, read = _watch(process)
         output, errors = process.communicate(stdin or None, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise WrongResult(f"{' '.join(words[:6])} took over {TIMEOUT:.0f} s") from None
@@ -71,7 +72,7 @@ def run(
         said = errors.decode(errors="replace").strip().splitlines() or ["nothing"]
         shown = " ".join(words[:6])
         raise WrongResult(f"{shown} exited with {process.returncode}: {said[-1][:300]}")
-    return Finished(seconds, output.decode(), peak)
+    return Finished(seconds, output.decode(), peak, read)
 
 
 def musekit(*words: str | Path, folder: Path | None = None, home: Path | None = None) -> Finished:
@@ -80,16 +81,24 @@ def musekit(*words: str | Path, folder: Path | None = None, home: Path | None = 
     return run([*MUSEKIT, *words], folder, environment)
 
 
-def _watch(process: subprocess.Popen[bytes]) -> int:
-    """The peak resident memory of a process that writes little, seen every two milliseconds.
+def _watch(process: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Peak memory and bytes read of a process that writes little, seen every two milliseconds.
 
     Not from its resource usage: that also counts what its parent had before the start.
     """
-    peak = 0
+    peak = read = 0
     while process.poll() is None:
         peak = max(peak, peak_memory(process.pid))
+        read = max(read, _bytes_read(process.pid))
         time.sleep(0.002)
-    return peak
+    return peak, read
+
+
+def _bytes_read(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def peak_memory(pid: int) -> int:

@@ -28,6 +28,7 @@ class Contest:
     trials: dict[str, Trial]
     absent: dict[str, str] = field(default_factory=dict)
     warm_ups: int = 1
+    rotates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def hold(contest: Contest, runs: int) -> Samples:
     samples: Samples = defaultdict(lambda: defaultdict(list))
     names = list(contest.trials)
     for number in range(-contest.warm_ups, runs):
-        turn = number % len(names)
+        turn = number % len(names) if contest.rotates else 0
         for name in (*names[turn:], *names[:turn]):
             for measure, value in contest.trials[name]().items():
                 if number >= 0:

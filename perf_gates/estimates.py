@@ -25,8 +25,14 @@ class Estimate:
 
     def scaled(self, unit: float) -> Estimate:
         """The same in another unit."""
-        values = (self.median, self.low, self.high, self.least, self.most)
-        return Estimate(*(value / unit for value in values), self.runs)
+        return Estimate(
+            self.median / unit,
+            self.low / unit,
+            self.high / unit,
+            self.least / unit,
+            self.most / unit,
+            self.runs,
+        )
 
 
 def estimate(samples: Sequence[float]) -> Estimate:

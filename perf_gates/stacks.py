@@ -94,8 +94,7 @@ def served(
         process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=log)
     try:
         url = _ready(process, errors)
-        socket_folder = data / "postgres"
-        own = f"postgresql://postgres@/musekit?host={socket_folder}" if not postgres else postgres
+        own = postgres or f"postgresql://postgres@/musekit?host={data / 'postgres'}"
         yield Stack(
             name,
             url,
@@ -120,9 +119,10 @@ def served(
 
 def _ready(process: subprocess.Popen[bytes], errors: Path) -> str:
     """The URL of the ready line, which has to come in time."""
-    assert process.stdout is not None
+    output = process.stdout
+    assert output is not None
     lines: list[bytes] = []
-    reader = threading.Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)
+    reader = threading.Thread(target=lambda: lines.append(output.readline()), daemon=True)
     reader.start()
     reader.join(READY_SECONDS)
     try:
@@ -145,13 +145,17 @@ def _containers(options: Options, work: Path) -> Iterator[Stack]:
         from testcontainers.core.exceptions import ContainerStartException
     except ImportError as problem:
         raise CouldNotRun(f"testcontainers: {problem}") from None
-    from docker.errors import DockerException
+    from docker.errors import DockerException  # type: ignore[import-untyped]  # it has no types
 
     user, secret = "musekit", os.urandom(12).hex()
     with ExitStack() as stack:
         try:
             postgres = PostgresContainer(
-                images["postgres"], "postgres", secret, "musekit", driver=None
+                images["postgres"],
+                username="postgres",
+                password=secret,
+                dbname="musekit",
+                driver=None,
             )
             stack.enter_context(postgres)
             minio = MinioContainer(images["minio"], access_key=user, secret_key=secret)

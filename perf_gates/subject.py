@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,13 +19,14 @@ from reference.wire import msign, provenance
 
 from .commands import CouldNotRun, WrongResult, musekit
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def timed(call: Callable[[], T]) -> tuple[float, T]:
+def timed(call: Callable[P, T], *words: P.args, **named: P.kwargs) -> tuple[float, T]:
     """How many seconds a call took, and what it returned."""
     started = time.perf_counter()
-    result = call()
+    result = call(*words, **named)
     return time.perf_counter() - started, result
 
 
@@ -60,6 +61,7 @@ class Subject:
     home: Path
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=120, trust_env=False))
     made: dict[str, str] = field(default_factory=dict)
+    settles: bool = True
     _identity: Identity | None = None
 
     @property
@@ -206,6 +208,14 @@ class Repository:
             if waiting:
                 time.sleep(0.01)
         return time.perf_counter() - started
+
+    def settle(self, head: str, seconds: float = 10) -> None:
+        """Lets the server end what a push left it to do, or it would disturb what is timed next."""
+        deadline = time.monotonic() + seconds
+        while self.subject.settles and not self.is_cached(head, ()):
+            if time.monotonic() > deadline:
+                self.subject.settles = False  # it prepares nothing: never wait for it again
+            time.sleep(0.01)
 
     def check_head(self, head: str, branch: str = "main") -> None:
         """Raises unless a branch is at `head`."""

@@ -48,7 +48,7 @@ def judge(row: Row, found: Estimate, neighbours: float = 0.0) -> tuple[Verdict |
 
 
 def exit_code(verdicts: Iterable[Verdict | None]) -> int:
-    """0 every gate passes, 1 one fails, 3 something was too noisy or could not run, or no gate ran."""
+    """0 every gate passes, 1 one fails, 3 one was too noisy or could not run, or there was none."""
     found = set(verdicts) - {None}
     if Verdict.FAIL in found:
         return 1

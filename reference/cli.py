@@ -336,8 +336,8 @@ def _add_network(add: Callable[..., argparse.ArgumentParser]) -> None:
     talk("ls-remote", "Lists the branches of a remote repository.", "url")
 
 
-OWN_OPTIONS = (serve, work)
-"""Commands that read their options themselves, so that nobody else imports a server for it."""
+OWN_OPTIONS = (serve, work, fixture)
+"""Commands that read their options themselves, so that nobody else imports what they need."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -388,7 +388,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_network(add)
     add(serve)
     add(work)
-    add(fixture).add_argument("rest", nargs=argparse.REMAINDER)
+    add(fixture)
     return parser
 
 

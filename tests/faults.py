@@ -39,6 +39,8 @@ class Call:
     creates: bool = False
     exclusive: bool = False
     failed: bool = False
+    synced: bytes | None = None
+    """What an fsync found in the file, if the disk keeps that."""
 
     @property
     def is_temp(self) -> bool:
@@ -64,6 +66,7 @@ class Disk:
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     write_at_most: int | None = None
+    keeps_bytes: bool = False
     _patches: ExitStack = field(default_factory=ExitStack)
 
     def fail(
@@ -122,6 +125,8 @@ class Disk:
                     raise
             if fault is not None:
                 raise fault.error()
+            if name == "fsync" and self.keeps_bytes and os.path.isfile(call.path):
+                call.synced = Path(call.path).read_bytes()
             return answer
 
         return wrapped

@@ -17,8 +17,7 @@ from .tree import Tree
 
 _WORKERS = 2
 _GROUPS = 40
-_CHUNK = 60
-_ENOUGH = 120  # bad states of one model: more of them teach nothing
+_CHUNK = 30
 _READERS = ("get_", "list_", "fsck")
 
 
@@ -40,7 +39,7 @@ class Explorer:
     def __post_init__(self) -> None:
         self.timeline = Timeline(self.recording)
 
-    def explore(self, model: str, most: int, bound: int) -> list[Finding]:
+    def explore(self, model: str, most: int, bound: int, enough: int) -> list[Finding]:
         """The findings of one model, judging at most so many states that no weaker one had."""
         fresh: dict[tuple[str, int], State] = {}
         for state in self.timeline.states(model, bound, self.seed):
@@ -57,7 +56,7 @@ class Explorer:
             for symptom in symptoms:
                 group = (self._culprit(state), symptom.kind)
                 groups.setdefault(group, []).append((state, symptom))
-            if self.bad[model] >= _ENOUGH:
+            if self.bad[model] >= enough:
                 break
         return self._findings(model, groups)
 

@@ -131,9 +131,9 @@ def _is_text(data: bytes) -> bool:
 
 def _moves(timeline: Timeline) -> Iterator[tuple[int, Op]]:
     for at, op in enumerate(timeline.recording.ops):
-        if op.kind == "bind" and op.node >= 0 and not op.error:
-            if not is_temp(posixpath.basename(op.path)):  # moved aside, to be removed
-                yield at, op
+        moved_aside = is_temp(posixpath.basename(op.path))  # to be removed
+        if op.kind == "bind" and op.node >= 0 and not op.error and not moved_aside:
+            yield at, op
 
 
 def _pending(timeline: Timeline, at: int) -> list[Unit]:

@@ -1,4 +1,4 @@
-"""git over smart HTTP: the fixtures' content as git repositories, pushed and cloned by git itself."""
+"""git over smart HTTP: the fixtures' content in git repositories, pushed and cloned by git."""
 
 from __future__ import annotations
 
@@ -136,6 +136,22 @@ class Git:
         words = ["git", *QUIET, "clone", "-q", *options, url, str(into)]
         return run(words, None, ENVIRONMENT).seconds
 
+    def pull(self, folder: Path) -> float:
+        """Seconds of one pull into a clone."""
+        return run(["git", *QUIET, "pull", "-q", "--ff-only"], folder, ENVIRONMENT).seconds
+
+    def fetch(self, folder: Path) -> float:
+        """Seconds of one fetch into a clone."""
+        return run(["git", *QUIET, "fetch", "-q"], folder, ENVIRONMENT).seconds
+
+    def commit(self, folder: Path) -> None:
+        """Commits what changed."""
+        git("commit", "-qam", "one more", folder=folder)
+
+    def ways(self, url: str) -> dict[str, tuple[str, ...]]:
+        """The ways to clone, by name: from the server, and from a bundle that it points to."""
+        return {self.name: (), "git bundle-uri": (f"--bundle-uri={self.bundle(url)}",)}
+
     def check_pushed(self, source: Path, url: str) -> None:
         """Raises unless the remote's `main` is the source's."""
         ours = git("rev-parse", "main", folder=source)
@@ -149,16 +165,30 @@ class Dulwich(Git):
 
     name = "dulwich"
 
+    def ways(self, url: str) -> dict[str, tuple[str, ...]]:
+        """The one way to clone."""
+        return {self.name: ()}
+
     def push(self, source: Path, url: str) -> float:
         """Seconds of one push of `main`."""
         code = "import sys; from dulwich import porcelain as p; p.push(*sys.argv[1:4])"
-        words = [sys.executable, "-c", code, source, url, "refs/heads/main"]
+        words = [sys.executable, "-c", code, str(source), url, "refs/heads/main"]
         return run(words, None, ENVIRONMENT).seconds
 
     def clone(self, url: str, into: Path, *options: str) -> float:
         """Seconds of one clone with its working tree."""
         code = "import sys; from dulwich import porcelain as p; p.clone(*sys.argv[1:3]).close()"
-        return run([sys.executable, "-c", code, url, into], None, ENVIRONMENT).seconds
+        return run([sys.executable, "-c", code, url, str(into)], None, ENVIRONMENT).seconds
+
+    def pull(self, folder: Path) -> float:
+        """Seconds of one pull into a clone."""
+        code = "import sys; from dulwich import porcelain as p; p.pull('.')"
+        return run([sys.executable, "-c", code], folder, ENVIRONMENT).seconds
+
+    def fetch(self, folder: Path) -> float:
+        """Seconds of one fetch into a clone."""
+        code = "import sys; from dulwich import porcelain as p; p.fetch('.')"
+        return run([sys.executable, "-c", code], folder, ENVIRONMENT).seconds
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""git's own `http-backend` behind a small threaded HTTP/1.1 server: `python git_server.py ROOT PORT`.
+"""git's own `http-backend` behind a small threaded server: `python git_server.py ROOT PORT`.
 
 Kept connections, bodies streamed both ways, gzip as git sends it, protocol version 2: what a
 well-kept server does, in a process of its own so that it shares nothing with whoever measures.
@@ -123,11 +123,22 @@ class Backend(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+class Server(ThreadingHTTPServer):
+    """Many connections at once; a client that hangs up is no error."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Tells of everything but lost connections."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def main(root: str, port: str) -> None:
     """Serves until it is killed."""
     Backend.root = Path(root)
-    ThreadingHTTPServer.request_queue_size = 128
-    ThreadingHTTPServer(("127.0.0.1", int(port)), Backend).serve_forever()
+    Server(("127.0.0.1", int(port)), Backend).serve_forever()
 
 
 if __name__ == "__main__":

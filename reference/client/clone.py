@@ -6,106 +6,89 @@ What fails is removed again; what is killed can be finished by running the same 
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 
 from reference.core import verification
 from reference.core.verification import Known
-from reference.store import durable, refs, state, worktree
+from reference.store import durable, refs
 from reference.store.packs import FILE_MODE, PackFile, encode_index, folder
 from reference.wire import frames, provenance
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import Manifest, blob_id
+from reference.wire.ids import blob_id
 from reference.wire.pack import DEFAULT_LIMITS, Pack
 from reference.wire.reader import PackReader
 from reference.wire.records import Commit, Snapshot
 from reference.wire.snapshots import directories_of
 
-from .fetch import Fetched, Offer, distrust, download, request
+from .aside import aside
+from .fetch import Fetched, Offer, distrust, download, request, track
 from .progress import Steps
-from .push import branch_heads
-from .remote import Remote
+from .remote import Refs, Remote
 
 REMOTE = "origin"
 _FOLDERS = ("objects/sha256", "objects/pack", "commits", "snapshots", "refs/heads")
-Tree = tuple[Manifest, list[str]]
+Tree = tuple[dict[str, str], list[str]]
 
 
 class Received:
-    """What a clone has so far: packs of which each stands on those before it."""
+    """What has come so far: packs, each of which may stand on those before it."""
 
     def __init__(self, dot: str) -> None:
         self.dot = dot
         self.packs: list[tuple[str, Pack]] = []
         self.commits: dict[str, Commit] = {}
         self.snapshots: dict[str, Snapshot] = {}
-        self.objects: set[str] = set()
 
     def take(self, remote: Remote, offer: Offer) -> Pack:
-        """Receives one pack, verified whole and durable under its name."""
+        """Receives one pack, durable under its key; only its blobs are verified by then."""
         path = f"{folder(self.dot)}/{offer.mpack_id[7:]}.mpack"
-        try:
-            if os.path.exists(path) and durable.settle(path):
-                pack = PackFile(path).verified()
-                self._verify(pack)
-            else:
-                pack = self._download(remote, offer, path)
-        except ProtocolError as problem:
-            raise distrust(remote, problem) from None
-        # its own name for the index is all a reader needs: lost in a crash, it is remade
-        index = PackFile(path).index_path
-        durable.write(index, encode_index(pack), mode=FILE_MODE, sync=False)
+        if os.path.exists(path) and durable.settle(path):
+            pack = PackFile(path).verified()
+        else:
+            pack = _receive(remote, offer, path)
+        index = encode_index(pack, path)  # not synced: one that is lost is made again
+        durable.write(PackFile(path).index_path, index, mode=FILE_MODE, sync=False)
         self.packs.append((path, pack))
         self.commits.update((record["commit_id"], record) for record in pack.commits)
         self.snapshots.update((record["snapshot_id"], record) for record in pack.snapshots)
-        self.objects.update(pack.blob_ids)
         return pack
 
-    def _download(self, remote: Remote, offer: Offer, path: str) -> Pack:
-        reader = PackReader(DEFAULT_LIMITS)
-        with durable.draft(folder(self.dot)) as draft:
-
-            def take(data: bytes) -> None:
-                reader.feed(data)
-                draft.write(data)
-
-            download(remote, offer, take)
-            pack = reader.close()
-            if reader.key != offer.mpack_id:
-                why = f"pack {offer.mpack_id} hashes to {reader.key}"
-                raise ProtocolError("digest_mismatch", why)
-            self._verify(pack)
-            draft.keep(path, mode=FILE_MODE)
-        return pack
-
-    def _verify(self, pack: Pack) -> None:
-        verification.check_commits(pack.commits)
-        provenance.verify_all(pack.commits)
-        known = Known(
-            self.commits.keys(), self.snapshots.keys(), self.objects, lambda oid: self.tree(oid)
-        )
-        verification.check_pack(pack, known)
+    def verify(self) -> None:
+        """Commit ids, signatures, manifests, and that nothing is missing.  [FETCH-020]"""
+        commits: set[str] = set()
+        snapshots: set[str] = set()
+        objects: set[str] = set()
+        for _, pack in self.packs:
+            verification.check_commits(pack.commits)
+            provenance.verify_all(pack.commits)
+            verification.check_pack(pack, Known(commits, snapshots, objects, self.tree))
+            commits.update(record["commit_id"] for record in pack.commits)
+            snapshots.update(record["snapshot_id"] for record in pack.snapshots)
+            objects.update(pack.blob_ids)
 
     def tree(self, snapshot_id: str) -> Tree:
-        """A snapshot's manifest and directories, all of whose deltas were verified."""
+        """A snapshot's manifest and directories, as its deltas say."""
         chain: list[Snapshot] = []
         at: str | None = snapshot_id
         while at is not None:
+            if at not in self.snapshots or len(chain) > len(self.snapshots):
+                raise ProtocolError("missing_snapshot", f"snapshot {at} was not sent, or is a loop")
             chain.append(self.snapshots[at])
             at = chain[-1]["parent_snapshot_id"]
         manifest: dict[str, str] = {}
         directories: list[str] = []
         for record in reversed(chain):
             for path in record["delta_remove"]:
-                del manifest[path]
+                manifest.pop(path, None)
             manifest.update(record["delta_upsert"])
             directories = list(directories_of(record, directories))
         return manifest, directories
 
     def contents(self, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-        """Each wanted blob, once, by opening each frame that holds one; rehashed."""
+        """Each wanted blob, by opening once each frame that holds one; rehashed."""
         for path, pack in self.packs:
             with open(path, "rb") as file:
                 first = 0
@@ -125,96 +108,84 @@ class Received:
                             wanted.remove(object_id)
                             content = raw[at : at + size]
                             if blob_id(content) != object_id:
-                                why = f"integrity check: {object_id} in {path} does not match"
+                                why = f"integrity check: {object_id} was damaged in {path}"
                                 raise ProtocolError("integrity", why)
                             yield object_id, content
                         at += size
 
 
+def _receive(remote: Remote, offer: Offer, path: str) -> Pack:
+    reader = PackReader(DEFAULT_LIMITS)
+    with durable.draft(os.path.dirname(path)) as draft:
+
+        def take(data: bytes) -> None:
+            reader.feed(data)
+            draft.write(data)
+
+        download(remote, offer, take)
+        pack = reader.close()
+        if reader.key != offer.mpack_id:
+            why = f"pack {offer.mpack_id} hashes to {reader.key}"
+            raise ProtocolError("digest_mismatch", why)
+        draft.keep(path, mode=FILE_MODE)
+    return pack
+
+
 def clone(remote: Remote, root: str, steps: Steps) -> Fetched:
     """Makes `root` a copy of the remote, whole when it returns."""
-    unfinished = _check_place(root, remote.url)
+    config = f"[remotes.{REMOTE}]\nurl = {json.dumps(remote.url)}\n".encode()
+    unfinished = _check_place(root, config)
     with steps.step("refs"):
-        answer = remote.refs()
-        heads = branch_heads(remote, answer)
+        known = remote.refs()
     made = _first_missing(root)
     try:
-        return _clone(remote, root, str(answer.get("default_branch")), heads, unfinished, steps)
-    except BaseException:
+        for name in _FOLDERS:
+            durable.make_folder(f"{root}/.muse/{name}")
+        durable.write(f"{root}/.muse/config.toml", config)
+        return _clone(remote, root, known, unfinished, steps)
+    except BaseException as problem:
         if not unfinished:
             _remove(root, made)
+        if isinstance(problem, ProtocolError):
+            raise distrust(remote, problem) from None
         raise
 
 
-def _clone(
-    remote: Remote, root: str, default: str, heads: dict[str, str], again: bool, steps: Steps
-) -> Fetched:
-    result = Fetched(heads)
-    branch = default if default in heads else min(heads, default="main")
-    refs.check_holdable(f"{root}/.muse", branch, conflicts=False)
-    dot = _make_store(root, remote.url)
+def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) -> Fetched:
+    result = Fetched(known.heads)
+    dot, heads = f"{root}/.muse", known.heads
+    durable.sweep(dot)
+    branch = known.default if known.default in heads else min(heads, default="main")
+    refs.check_holdable(dot, branch, conflicts=False)
     received = Received(dot)
-    for want in ([heads[branch]] if heads else [], list(dict.fromkeys(heads.values()))):
-        # the default branch first: alone it comes from the server's cache
-        want = [oid for oid in want if oid not in received.commits]
+    # the default branch first: alone it comes from the server's cache
+    for wanted in ([heads[branch]] if heads else [], dict.fromkeys(heads.values())):
+        want = [commit for commit in wanted if commit not in received.commits]
         if want:
             with steps.step("request"):
-                have = [heads[branch]] if received.commits else []
-                offer = request(remote, want, have)
+                offer = request(remote, want, [heads[branch]] if received.commits else [])
             with steps.step("download"):
                 result.add(offer, received.take(remote, offer))
     for head in heads.values():
         if head not in received.commits:
-            raise ProtocolError("integrity", f"integrity check: {remote.url} did not send {head}")
-    if heads:
-        with steps.step("checkout"):
+            raise ProtocolError("missing_parent", f"{head} was promised and not sent")
+    with steps.step("checkout"), aside(received.verify):
+        if heads:
             tree = received.tree(received.commits[heads[branch]]["snapshot_id"])
             _check_out(root, received, tree, again)
     with steps.step("refs"):
         if heads:
             refs.write(dot, branch, heads[branch])
-        for name, head in sorted(heads.items()):
-            try:
-                refs.write(dot, f"{REMOTE}/{name}", head)
-            except ProtocolError as problem:
-                if problem.code not in ("conflict", "invalid", "invalid_branch"):
-                    raise
-                result.notes.append(f"left out branch {name!r}: {problem.detail}")
+        track(dot, REMOTE, result)
+        durable.write(f"{dot}/repo.json", b'{"format":1}\n')
         refs.write_head(dot, branch=branch)
     return result
 
 
-def _check_place(root: str, url: str) -> bool:
-    """Whether an unfinished clone of `url` is there; anything else but nothing is refused."""
-    if not os.path.lexists(root):
-        return False
-    if os.path.isdir(root):
-        names = os.listdir(root)
-        if not names:
-            return False
-        dot = f"{root}/.muse"
-        if ".muse" in names and not os.path.exists(f"{dot}/HEAD"):
-            try:
-                config = state.get_state(dot, "config")
-            except ProtocolError:
-                config = {}
-            if config.get("remotes", {}).get(REMOTE, {}).get("url") == url:
-                return True
-    raise ProtocolError("conflict", f"{root!r} is not empty: name a folder that is not there")
-
-
-def _make_store(root: str, url: str) -> str:
-    dot = f"{root}/.muse"
-    for name in _FOLDERS:
-        durable.make_folder(f"{dot}/{name}")
-    state.set_state(dot, "config", None, {"remotes": {REMOTE: {"url": url}}})
-    durable.write(f"{dot}/repo.json", b'{"format":1}\n')
-    durable.sweep(dot)
-    return dot
-
-
 def _check_out(root: str, received: Received, tree: Tree, again: bool) -> None:
     """Writes the working tree; not synced, for the pack holds it all."""
+    from reference.store import worktree
+
     manifest, directories = tree
     paths: dict[str, list[str]] = {}
     for path, object_id in manifest.items():
@@ -222,19 +193,32 @@ def _check_out(root: str, received: Received, tree: Tree, again: bool) -> None:
     made = {root}
     for object_id, content in received.contents(set(paths)):
         for path in paths[object_id]:
-            if again:
-                worktree.write_path(root, path, content)
-                continue
             at = f"{root}/{path}"
             parent = os.path.dirname(at)
-            if parent not in made:
+            if parent not in made and not again:
                 os.makedirs(parent, exist_ok=True)
                 made.add(parent)
-            if os.path.lexists(at):  # this file system takes two paths for one
+            if again:
+                worktree.write_path(root, path, content)
+            elif os.path.lexists(at):  # this file system takes two paths for one
                 raise ProtocolError("conflict", f"{path!r} and another path are one file here")
-            durable.write(at, content, sync=False)
+            else:
+                durable.write(at, content, sync=False)
     for path in directories:
         worktree.write_folder(root, path)
+
+
+def _check_place(root: str, config: bytes) -> bool:
+    """Whether this very clone was begun there; anything else but nothing is refused."""
+    if (os.path.isdir(root) and not os.listdir(root)) or not os.path.lexists(root):
+        return False
+    try:
+        with open(f"{root}/.muse/config.toml", "rb") as file:
+            if file.read() == config and not os.path.exists(f"{root}/.muse/HEAD"):
+                return True
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # no clone of ours
+    raise ProtocolError("conflict", f"{root!r} is not empty: name a folder that is not there")
 
 
 def _first_missing(root: str) -> str | None:
@@ -247,11 +231,12 @@ def _first_missing(root: str) -> str | None:
 
 
 def _remove(root: str, made: str | None) -> None:
-    """Leaves nothing of a clone that failed."""
+    """Leaves nothing of a clone that failed: what it made goes, an empty folder is empty again."""
     if made is not None:
         shutil.rmtree(made, ignore_errors=True)
         return
-    for name in os.listdir(root):
-        at = os.path.join(root, name)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(at) if os.path.isdir(at) and not os.path.islink(at) else os.unlink(at)
+    for entry in os.scandir(root):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            os.unlink(entry.path)

@@ -9,20 +9,21 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reference import keys
-from reference.store import durable, refs, state
-from reference.store.repository import Repository
+from reference.store import durable, refs
 from reference.wire.errors import ProtocolError
 
 from . import address
 from .progress import Steps
 from .remote import Remote
 
+if TYPE_CHECKING:
+    from reference.keys import Identity
+    from reference.store.repository import Repository
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-Here = Callable[[], Repository]
+Here = Callable[[], "Repository"]
 """Finds the repository that the command was called in."""
 
 
@@ -34,14 +35,21 @@ def _print(arguments: argparse.Namespace, fields: dict[str, Any], steps: Steps, 
 
 
 def _remotes(repository: Repository) -> dict[str, Any]:
-    config = state.get_state(repository.dot, "config")
-    found = config.get("remotes", {})
+    from reference.store import state
+
+    found = state.get_state(repository.dot, "config").get("remotes", {})
     return found if isinstance(found, dict) else {}
+
+
+def _identity() -> Identity:
+    from reference import keys
+
+    return keys.load()
 
 
 @contextmanager
 def _connected(url: str, insecure: bool) -> Iterator[Remote]:
-    remote = Remote(url, keys.load, insecure)
+    remote = Remote(url, _identity, insecure)
     try:
         yield remote
     finally:
@@ -64,6 +72,8 @@ def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[R
 
 def remote_add(arguments: argparse.Namespace, here: Here) -> int:
     """Names a remote repository, http(s)://host/owner/slug."""
+    from reference.store import state
+
     repository = here()
     if not _NAME.fullmatch(arguments.name):
         raise ProtocolError("invalid", f"{arguments.name!r} cannot name a remote")
@@ -114,6 +124,8 @@ def fetch(arguments: argparse.Namespace, here: Here) -> int:
 
 def pull(arguments: argparse.Namespace, here: Here) -> int:
     """Fetches, then brings the remote's branch of the same name into the current one."""
+    from datetime import datetime
+
     from reference.store import working
 
     from .fetch import fetch as run
@@ -145,7 +157,7 @@ def pull(arguments: argparse.Namespace, here: Here) -> int:
 
 def _handle() -> str | None:
     try:
-        return keys.load().handle
+        return _identity().handle
     except ProtocolError as problem:
         if problem.code != "not_found":
             raise
@@ -169,10 +181,9 @@ def ls_remote(arguments: argparse.Namespace, here: Here) -> int:
     """Lists a remote repository's branches."""
     steps = Steps()
     with _connected(arguments.url, arguments.insecure) as remote, steps.step("refs"):
-        answer = remote.refs()
-    heads = answer["branch_heads"]
-    text = "\n".join(f"{head}  {branch}" for branch, head in sorted(heads.items()))
-    fields = {"heads": heads, "default_branch": answer.get("default_branch")}
+        found = remote.refs()
+    text = "\n".join(f"{head}  {branch}" for branch, head in sorted(found.heads.items()))
+    fields = {"heads": found.heads, "default_branch": found.default}
     if text or arguments.json:
         _print(arguments, fields, steps, text)
     return 0

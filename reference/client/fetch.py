@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reference.core.history import reachable
 from reference.store import refs
-from reference.store.repository import Repository
-from reference.wire.errors import ProtocolError
+from reference.wire.errors import STATUS, ProtocolError
 from reference.wire.ids import is_id
 from reference.wire.pack import Pack
+from reference.wire.records import parents
 
 from .progress import Steps, bar
-from .push import branch_heads, sample
 from .remote import Remote
+
+if TYPE_CHECKING:
+    from reference.store.repository import Repository
+
+SAMPLE = 32
+"""How many of the newest commits are named as had; older ones ever more sparsely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,16 @@ class Fetched:
         return asdict(self)
 
 
+def sample(repository: Repository, starts: Sequence[str]) -> list[str]:
+    """The newest commits reachable from `starts`, then ever fewer of the older ones."""
+    line = reachable(lambda oid: parents(repository.commit(oid)), starts)[::-1]
+    chosen, at, step = line[:SAMPLE], SAMPLE, 1
+    while at < len(line):
+        chosen.append(line[at])
+        at, step = at + step, step * 2
+    return chosen
+
+
 def request(remote: Remote, want: Sequence[str], have: Sequence[str]) -> Offer:
     """Asks for a pack; one that a server has ready is asked for first.  [FETCH-023]"""
     body = {"want": list(want), "have": list(have), "capabilities": ["framed"]}
@@ -80,19 +96,19 @@ def download(remote: Remote, offer: Offer, take: Callable[[bytes], object]) -> N
 
 
 def distrust(remote: Remote, problem: ProtocolError) -> ProtocolError:
-    """What is wrong with a pack is the server's fault; nothing of it was kept."""
-    if problem.extra.get("remote") or problem.code == "io":
+    """A pack that breaks a rule, as what it is to whoever asked for it."""
+    if problem.extra.get("remote") or STATUS.get(problem.code) not in (413, 422):
         return problem
-    why = f"integrity check: the pack from {remote.url} was refused: {problem}"
+    why = f"integrity check: what {remote.url} sent was refused: {problem}"
     return ProtocolError("integrity", why, problem.requirement)
 
 
 def fetch(repository: Repository, remote: Remote, name: str, steps: Steps) -> Fetched:
     """Brings all branches of a remote up to date as `name`/branch; moves no other."""
     with steps.step("refs"):
-        heads = branch_heads(remote, remote.refs())
-    result = Fetched(heads)
-    want = [oid for oid in dict.fromkeys(heads.values()) if not repository.find_commit(oid)]
+        result = Fetched(remote.refs().heads)
+    heads = dict.fromkeys(result.heads.values())
+    want = [oid for oid in heads if repository.find_commit(oid) is None]
     if want:
         with steps.step("request"):
             known = sorted(set(refs.list_refs(repository.dot).values()))
@@ -108,21 +124,21 @@ def fetch(repository: Repository, remote: Remote, name: str, steps: Steps) -> Fe
             if repository.find_commit(oid) is None:
                 raise ProtocolError("integrity", f"integrity check: {oid} was not sent")
     with steps.step("refs"):
-        _track(repository, name, result)
+        track(repository.dot, name, result, refs.read_head(repository.dot)[0])
     return result
 
 
-def _track(repository: Repository, name: str, result: Fetched) -> None:
-    current, _ = refs.read_head(repository.dot)
+def track(dot: str, name: str, result: Fetched, current: str | None = None) -> None:
+    """Moves `name`/branch to what was fetched; what cannot be held costs no other branch."""
     for branch, head in sorted(result.heads.items()):
         tracked = f"{name}/{branch}"
         try:
-            if refs.read(repository.dot, tracked) == head:
+            if refs.read(dot, tracked) == head:
                 continue
             if tracked == current:
-                raise ProtocolError("conflict", f"{tracked} is checked out")
-            refs.write(repository.dot, tracked, head)
-        except ProtocolError as problem:  # a name this store cannot hold costs no other branch
+                raise ProtocolError("conflict", "it is checked out")
+            refs.write(dot, tracked, head)
+        except ProtocolError as problem:
             if problem.code not in ("conflict", "invalid", "invalid_branch"):
                 raise
-            result.notes.append(f"left out branch {branch!r}: {problem.detail}")
+            result.notes.append(f"branch {branch!r} is left out: {problem.detail}")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-from reference.core.closure import Closure
+from reference.core.closure import Closure, closure
 from reference.store import packing
 from reference.store.packing import MEMORY_BYTES, Write
-from reference.store.packs import CHUNK_BYTES
+from reference.store.packs import CHUNK_BYTES, PackFile, list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX
 from reference.wire.pack import Limits
+from reference.wire.writer import write_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +26,59 @@ class Parcel:
 
     key: str
     size: int
+    blobs: int
     send: Callable[[Write], object]
 
 
 @contextmanager
 def parcel(
-    repository: Repository, wanted: Closure, framed: bool, limits: Limits
+    repository: Repository, head: str, had: Sequence[str], framed: bool, limits: Limits
 ) -> Iterator[Parcel]:
-    """The pack of `wanted` in the form that the server takes, within what it takes."""
+    """The pack of what `head` needs beyond `had`, in the form and size that the server takes."""
+    if framed and not had:
+        for pack in list_packs(repository.dot):
+            if pack.tip == head:
+                yield _as_it_lies(pack, limits)
+                return
+    wanted = closure(repository.lookups(), [head], had)
     entries = sum(
         len(s["delta_upsert"]) + len(s["delta_remove"]) + len(s.get("directories", ()))
         for s in wanted.snapshots
     )
-    records = len(wanted.commits) + len(wanted.snapshots) + len(wanted.objects) + entries
-    _within("records", records, limits.records)
-    whole = packing.whole_pack(repository, wanted) if framed else None
-    if whole is not None:
-        _within("bytes of blobs", sum(whole.pack.blob_sizes), limits.raw_bytes)
-        _within("bytes of pack", whole.pack.size, limits.pack_bytes)
-        yield Parcel(whole.key, whole.pack.size, partial(packing.send_file, whole))
-    elif framed:
-        with packing.Spool(repository) as spool:
-            plans, payloads = packing.plan_frames(repository, wanted.objects, spool)
-            _within("bytes of blobs", sum(sum(p.sizes) for p in plans), limits.raw_bytes)
-            write = partial(packing.write_planned, wanted, plans, payloads)
-            yield _measured(write, limits)
-    else:
-        yield _measured(partial(packing.build_plain, repository, wanted), limits)
+    blobs = len(wanted.objects)
+    _within(
+        "records", len(wanted.commits) + len(wanted.snapshots) + blobs + entries, limits.records
+    )
+    if not framed:
+        yield _measured(blobs, partial(_write_plain, repository, wanted, limits), limits)
+        return
+    with packing.Spool(repository) as spool:
+        plans, payloads = packing.plan_frames(repository, wanted.objects, spool)
+        _within("bytes of blobs", sum(sum(plan.sizes) for plan in plans), limits.raw_bytes)
+        write = partial(packing.write_planned, wanted, plans, payloads)
+        yield _measured(blobs, write, limits)
 
 
-def _measured(build: Callable[[Write], object], limits: Limits) -> Parcel:
+def _as_it_lies(pack: PackFile, limits: Limits) -> Parcel:
+    """A pack of the store that is exactly what is wanted; its key was checked when it came."""
+    size = os.stat(pack.path).st_size
+    _within("bytes of pack", size, limits.pack_bytes)
+    return Parcel(pack.key, size, len(pack.blob_ids), partial(packing.send_file, pack))
+
+
+def _write_plain(repository: Repository, wanted: Closure, limits: Limits, write: Write) -> None:
+    def blobs() -> Iterator[tuple[str, bytes]]:
+        raw = 0
+        for object_id in wanted.objects:
+            content = repository.blob(object_id)
+            raw += len(content)
+            _within("bytes of blobs", raw, limits.raw_bytes)
+            yield object_id, content
+
+    write_plain(write, wanted.commits, wanted.snapshots, blobs(), len(wanted.objects))
+
+
+def _measured(blobs: int, build: Callable[[Write], object], limits: Limits) -> Parcel:
     """Builds a pack once for its key; a small one is kept, a large one is built again to send."""
     digest = sha256()
     size = 0
@@ -71,7 +96,7 @@ def _measured(build: Callable[[Write], object], limits: Limits) -> Parcel:
 
     build(take)
     send = build if size > MEMORY_BYTES else partial(_send_kept, b"".join(kept))
-    return Parcel(PREFIX + digest.hexdigest(), size, send)
+    return Parcel(PREFIX + digest.hexdigest(), size, blobs, send)
 
 
 def _send_kept(data: bytes, write: Write) -> None:

@@ -7,20 +7,17 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reference.core.closure import closure
-from reference.core.history import is_ancestor, reachable
+from reference.core.history import is_ancestor
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import is_id
 from reference.wire.records import parents
 
+from .fetch import sample
 from .parcel import parcel
 from .progress import Steps, bar
-from .remote import Remote, limits
+from .remote import Remote
 
-_COUNTS = ("commits_written", "snapshots_written", "blobs_written")
-SAMPLE = 32
-"""How many of the newest commits are named in a negotiation; older ones ever more sparsely."""
+_COUNTED = ("commits", "snapshots", "blobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +46,15 @@ def push(
     """Brings `head` and all it needs to the server and moves its branch there."""
     with steps.step("negotiate"):
         refs = remote.refs()
-        heads = branch_heads(remote, refs)
-        had = _had(repository, remote, head, heads)
-    current = heads.get(branch)
+        had = _had(repository, remote, head, refs.heads)
+    current = refs.heads.get(branch)
     if current == head:
-        return Pushed(True, f"{branch} is up to date", branch, head, heads)
+        return Pushed(True, f"{branch} is up to date", branch, head, refs.heads)
     if current is not None and not force:
         _check_fast_forward(repository, branch, head, current)
-    with steps.step("closure"):
-        wanted = closure(repository.lookups(), [head], had)
-    framed = "framed" in (refs.get("capabilities") or ())
     with ExitStack() as stack:
         with steps.step("pack"):
-            made = stack.enter_context(parcel(repository, wanted, framed, limits(refs)))
+            made = stack.enter_context(parcel(repository, head, had, refs.framed, refs.limits))
         with steps.step("presign"):
             fields = {"mpack_key": made.key, "size_bytes": made.size}
             link = remote.write("push/mpack-presign", fields)
@@ -73,22 +66,25 @@ def push(
             answer = remote.write("push/unpack-mpack", move)
     if answer.get("ok") is not True:
         raise remote.nonsense("an answer to unpack that is not ok")
-    commits, snapshots, blobs = (_count(answer, name) for name in _COUNTS)
-    present = max(len(wanted.objects) - blobs, 0)
-    if had:
-        manifest, _ = repository.tree(repository.commit(head)["snapshot_id"])
-        present += len(set(manifest.values()).difference(wanted.objects))
-    message = f"{branch} is at {head}"
-    moved = {**heads, branch: head}
-    return Pushed(True, message, branch, head, moved, commits, snapshots, blobs, present, made.size)
+    stored = {f"stored_{name}": answer.get(f"{name}_written", 0) for name in _COUNTED}
+    return Pushed(
+        True,
+        f"{branch} is at {head}",
+        branch,
+        head,
+        {**refs.heads, branch: head},
+        **stored,
+        already_present=_named(repository, head, had, made.blobs) - stored["stored_blobs"],
+        pack_bytes=made.size,
+    )
 
 
-def branch_heads(remote: Remote, refs: Mapping[str, Any]) -> dict[str, str]:
-    """The branches that refs name, each at an id."""
-    heads: dict[str, str] = refs["branch_heads"]
-    if not all(isinstance(name, str) and is_id(head) for name, head in heads.items()):
-        raise remote.nonsense("a branch whose head is no id")
-    return heads
+def _named(repository: Repository, head: str, had: Sequence[str], sent: int) -> int:
+    """How many blobs `head` needs: all that were sent, or where some were had, those it names."""
+    if not had:
+        return sent
+    manifest, _ = repository.tree(repository.commit(head)["snapshot_id"])
+    return max(sent, len(set(manifest.values())))
 
 
 def _had(repository: Repository, remote: Remote, head: str, heads: Mapping[str, str]) -> list[str]:
@@ -98,20 +94,11 @@ def _had(repository: Repository, remote: Remote, head: str, heads: Mapping[str, 
     """
     known = [commit for commit in dict.fromkeys(heads.values()) if repository.find_commit(commit)]
     if len(known) < len(set(heads.values())):
-        body = {"want": [head], "have": sample(repository, [head])}
-        acknowledged = remote.read("negotiate", body).get("ack") or []
-        known += [commit for commit in acknowledged if commit in body["have"]]
+        have = sample(repository, [head])
+        answer = remote.read("negotiate", {"want": [head], "have": have})
+        acknowledged = set(answer.get("ack") or ())
+        known += [commit for commit in have if commit in acknowledged]
     return known
-
-
-def sample(repository: Repository, starts: Sequence[str]) -> list[str]:
-    """The newest commits reachable from `starts`, then ever fewer of the older ones."""
-    line = reachable(lambda oid: parents(repository.commit(oid)), starts)[::-1]
-    chosen, at, step = line[:SAMPLE], SAMPLE, 1
-    while at < len(line):
-        chosen.append(line[at])
-        at, step = at + step, step * 2
-    return chosen
 
 
 def _check_fast_forward(repository: Repository, branch: str, head: str, current: str) -> None:
@@ -119,8 +106,3 @@ def _check_fast_forward(repository: Repository, branch: str, head: str, current:
     if not here or not is_ancestor(lambda oid: parents(repository.commit(oid)), current, head):
         why = f"{branch} is at {current} there, which is not in your history: pull first"
         raise ProtocolError("not_fast_forward", why, remote=True)
-
-
-def _count(answer: Mapping[str, Any], name: str) -> int:
-    value = answer.get(name)
-    return value if isinstance(value, int) else 0

@@ -5,22 +5,36 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from http.client import HTTPException, HTTPResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reference.keys import Identity
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import PREFIX
+from reference.wire.ids import PREFIX, is_id
 from reference.wire.pack import DEFAULT_LIMITS, Limits
 
 from . import transport
 from .address import Origin, is_loopback, split, split_repository, unreachable
 from .transport import ANSWER_BYTES, QUOTED_CHARACTERS, Again, Body, Connections, Write
 
+if TYPE_CHECKING:  # what signing needs is imported by who signs
+    from reference.keys import Identity
+
 CHUNK_BYTES = 1 << 18
+LIMITS = tuple(field.name for field in fields(Limits))
 _HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found", "forbidden"})
 """What a server says to somebody who may just not have signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What a repository's branches are at, and what its server takes."""
+
+    heads: dict[str, str]
+    default: str
+    framed: bool
+    limits: Limits
 
 
 class Remote:
@@ -42,12 +56,17 @@ class Remote:
 
     # Calls.
 
-    def refs(self) -> dict[str, Any]:
-        """The branches and what the server can do."""
+    def refs(self) -> Refs:
+        """The branches and what the server takes; limits it does not name are the default."""
         found = self.call("GET", f"/{self.owner}/{self.slug}/refs")
-        if not isinstance(found.get("branch_heads"), dict):
-            raise self.nonsense("refs without branch_heads")
-        return found
+        heads = found.get("branch_heads")
+        if not isinstance(heads, dict) or not all(map(is_id, heads.values())):
+            raise self.nonsense("no branch_heads, or one that is no id")
+        said = found.get("limits")
+        known = {n: said[n] for n in LIMITS if type(said.get(n)) is int} if said else {}
+        limits = replace(DEFAULT_LIMITS, **known)
+        framed = "framed" in (found.get("capabilities") or ())
+        return Refs(heads, str(found.get("default_branch")), framed, limits)
 
     def read(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A call of this repository that changes nothing."""
@@ -62,8 +81,8 @@ class Remote:
         """Makes the repository, and registers the key where the server lets one."""
         identity = self._key()
         try:  # unsigned: nobody can check the signature of a key that is not known yet
-            fields = {"handle": identity.handle, "public_key": identity.public_key}
-            self.call("POST", "/api/identities", fields)
+            key = {"handle": identity.handle, "public_key": identity.public_key}
+            self.call("POST", "/api/identities", key)
         except ProtocolError as problem:
             if problem.extra.get("status") not in (403, 404, 405):
                 raise
@@ -75,10 +94,10 @@ class Remote:
                 raise
 
     def call(
-        self, method: str, target: str, fields: Mapping[str, Any] | None = None
+        self, method: str, target: str, value: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """The answer to one call; a read that was hidden is asked for once more, signed."""
-        body = b"" if fields is None else json.dumps(fields, separators=(",", ":")).encode()
+        body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
         try:
             raw = transport.retrying(lambda: self._call(method, target, body))
         except ProtocolError as problem:
@@ -227,21 +246,3 @@ def _secrets(target: str) -> list[str]:
     query = target.partition("?")[2]
     values = [value for _, _, value in (pair.partition("=") for pair in query.split("&"))]
     return [query, *sorted((value for value in values if len(value) > 8), key=len, reverse=True)]
-
-
-def limits(refs: Mapping[str, Any]) -> Limits:
-    """What the server takes at most; what it does not say is the default.  [HTTP-027]"""
-    said = refs.get("limits")
-    if not isinstance(said, dict):
-        return DEFAULT_LIMITS
-
-    def number(name: str, default: int) -> int:
-        value = said.get(name)
-        return value if isinstance(value, int) and value > 0 else default
-
-    return Limits(
-        number("pack_bytes", DEFAULT_LIMITS.pack_bytes),
-        number("raw_bytes", DEFAULT_LIMITS.raw_bytes),
-        number("records", DEFAULT_LIMITS.records),
-        number("manifest_bytes", DEFAULT_LIMITS.manifest_bytes),
-    )

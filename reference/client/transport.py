@@ -8,7 +8,7 @@ that nobody named.
 from __future__ import annotations
 
 import json
-import random
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 300.0
 """How long nothing at all may come: a server may have a large pack to verify."""
 ATTEMPTS = 5
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 ANSWER_BYTES = 64 * 1024 * 1024
 QUOTED_CHARACTERS = 200
 _BUSY = frozenset({502, 503, 504})
@@ -54,8 +54,8 @@ def retrying(attempt: Callable[[], T]) -> T:
         except Again as again:
             if number == ATTEMPTS - 1:
                 raise again.problem from None
-            pause = min(FIRST_PAUSE * 2**number, LONGEST_PAUSE) * random.uniform(0.5, 1)
-            time.sleep(pause if again.after is None else min(again.after, LONGEST_PAUSE))
+            pause = FIRST_PAUSE * 2**number * (1 + os.urandom(1)[0] / 255)
+            time.sleep(min(pause if again.after is None else again.after, LONGEST_PAUSE))
     raise AssertionError("the last attempt returns or raises")
 
 

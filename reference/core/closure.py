@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from reference.wire import snapshots
+from reference.wire.errors import ProtocolError
 from reference.wire.ids import Manifest
 from reference.wire.records import Commit, Snapshot, parents
 
@@ -43,6 +44,8 @@ def closure(look: Lookups, want: Iterable[str], have: Iterable[str] = ()) -> Clo
 
     had = reachable(parents_of, have)
     order = reachable(parents_of, want, frozenset(had))
+    if missing := [commit_id for commit_id in order if commit_id not in cache]:
+        raise ProtocolError("unknown_commit", f"commit {missing[0]} is not here")
     commits = [cache[commit_id] for commit_id in order]
     there = {cache[commit_id]["snapshot_id"] for commit_id in had if commit_id in cache}
     seen = _objects_of(look, there)
@@ -63,14 +66,15 @@ def closure(look: Lookups, want: Iterable[str], have: Iterable[str] = ()) -> Clo
 
 
 def _objects_of(look: Lookups, snapshot_ids: set[str]) -> set[str]:
-    """Every blob that these snapshots name; a delta's base outside them counts in full."""
+    """Every blob of these snapshots: what each changed, where its base is one of them too."""
     found: set[str] = set()
     for snapshot_id in snapshot_ids:
         record = look.snapshot(snapshot_id)
-        found.update(record["delta_upsert"].values())
         base = record["parent_snapshot_id"]
-        if base is not None and base not in snapshot_ids:
-            found.update(look.tree(base)[0].values())
+        if base is None or base in snapshot_ids:
+            found.update(record["delta_upsert"].values())
+        else:
+            found.update(look.tree(snapshot_id)[0].values())
     return found
 
 

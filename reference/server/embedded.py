@@ -52,6 +52,7 @@ class Embedded:
     def __init__(self, data: str) -> None:
         self.folder = os.path.join(os.path.abspath(data), "postgres")
         self._process: subprocess.Popen[bytes] | None = None
+        self._binaries = ""
         self._user = _unprivileged() if os.geteuid() == 0 else None
         self._sockets = self.folder
         if len(self.folder) > 80:  # a socket's path has at most 107 bytes
@@ -70,7 +71,7 @@ class Embedded:
         """
         durable.make_folder(self.folder)
         with durable.lock(os.path.dirname(self.folder), exclusive=True):
-            binaries = _binaries(self._user, os.path.dirname(self.folder))
+            binaries = self._binaries = _binaries(self._user, os.path.dirname(self.folder))
             self._own(self.folder)
             if not os.path.exists(os.path.join(self.folder, "PG_VERSION")):
                 options = "-U postgres -A trust -E UTF8 --locale=C --no-instructions".split()
@@ -87,10 +88,7 @@ class Embedded:
         attempts = 0
         while not self._answers(binaries):
             if self._process is not None and self._process.poll() is not None:
-                assert self._process.stderr is not None
-                why = self._process.stderr.read().decode(errors="replace").strip()
-                self._process.stderr.close()
-                self._process = None
+                why = self._forget()
                 if attempts == START_ATTEMPTS:
                     raise ProtocolError("database_down", f"PostgreSQL does not start: {why}")
             if self._process is None and not self._somebody_runs_it():
@@ -99,6 +97,12 @@ class Embedded:
             if time.monotonic() > deadline:
                 raise ProtocolError("database_down", f"PostgreSQL does not answer: {self.folder}")
             time.sleep(0.02)
+
+    def revive(self) -> None:
+        """Starts it again if it was ours and has died; does not wait until it answers."""
+        if self._process is not None and self._process.poll() is not None:
+            self._forget()
+            self._spawn(self._binaries)
 
     def stop(self) -> None:
         """Stops it cleanly if this process started it."""
@@ -110,9 +114,16 @@ class Embedded:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._forget()
+
+    def _forget(self) -> str:
+        """Lets go of a process that ended; what it said on stderr."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        said = self._process.stderr.read().decode(errors="replace").strip()
+        self._process.stderr.close()
         self._process = None
+        return said
 
     def _own(self, folder: str) -> None:
         if self._user is not None:

@@ -44,9 +44,7 @@ async def known(db: Connection, table: str, repo: bytes, ids: Collection[str]) -
     column = {"commits": "commit_id", "snapshot_refs": "snapshot_id", "object_refs": "blob_id"}
     name = column[table]
     found = await db.fetch(
-        f"SELECT {name} AS id FROM {table} WHERE repo_id = $1 AND {name} = ANY($2)",
-        repo,
-        raws(ids),
+        f"SELECT {name} AS id FROM {table} WHERE repo_id = $1 AND {name} = ANY($2)", repo, raws(ids)
     )
     return {from_raw(row["id"]) for row in found}
 

@@ -53,6 +53,15 @@ async def depth(db: Connection) -> dict[str, float]:
     return {f"jobs_{state}": float(found.get(state, 0)) for state in ("waiting", "dead")}
 
 
+async def unfinished(db: Connection) -> list[dict[str, Any]]:
+    """The jobs that wait or run, and those that were given up, with what went wrong."""
+    rows = await db.fetch(
+        "SELECT job_id, type, state, attempts, run_after::text, error FROM jobs"
+        " WHERE state <> 'done' ORDER BY job_id"
+    )
+    return [dict(row) for row in rows]
+
+
 async def index(service: Service, payload: Payload) -> None:
     """Makes sure that each blob of a pack has its index row and its reference.  [JOB-005]"""
     key, repo = payload["mpack_key"], await _repo(service, payload)
@@ -72,7 +81,7 @@ async def index(service: Service, payload: Payload) -> None:
     intake = await asyncio.to_thread(lambda: read_pack(chunks, service.limits, key))
     async with service.database.transaction() as db:
         await writing.begin(db, repo)
-        await writing.copy(db, writing.pack_tables(repo, key, intake.pack)[:2])
+        await writing.copy(db, writing.PackTables(repo, key, intake.pack).blobs())
         await writing.add_pack(db, repo, key, intake.pack.size, intake.form)
     log("index repaired", mpack=key, repo=repo.id)
 

@@ -26,7 +26,6 @@ from .database import Database
 from .embedded import Embedded, default_data
 from .objects import ObjectStore
 from .objects_files import FileObjects
-from .objects_s3 import S3Objects
 from .operations import configure_logging
 from .service import Service
 
@@ -55,8 +54,8 @@ def serve(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
     parser.add_argument("--no-worker", action="store_true", help="leaves jobs to `musekit work`")
     options = parser.parse_args(arguments)
-    with _prepared(options) as dsn:
-        asyncio.run(_serve(options, dsn))
+    with _prepared(options) as (dsn, embedded):
+        asyncio.run(_serve(options, dsn, embedded))
     return 0
 
 
@@ -67,24 +66,25 @@ def work(arguments: Sequence[str]) -> int:
     once.add_argument("--once", action="store_true", help="until no job is due, then exit")
     once.add_argument("--gc", action="store_true", help="one collection, its counts as JSON")
     once.add_argument("--expire-cache", action="store_true", help="makes each cache row expired")
+    once.add_argument("--list", action="store_true", help="jobs that wait or were given up")
+    once.add_argument("--idle", action="store_true", help="exit 0 if no job waits or runs, else 1")
     options = parser.parse_args(arguments)
-    with _prepared(options) as dsn:
-        asyncio.run(_work(options, dsn))
-    return 0
+    with _prepared(options) as (dsn, _):
+        return asyncio.run(_work(options, dsn))
 
 
 @contextlib.contextmanager
-def _prepared(options: argparse.Namespace) -> Iterator[str]:
+def _prepared(options: argparse.Namespace) -> Iterator[tuple[str, Embedded | None]]:
     """The database to use, started if it is our own."""
     configure_logging(quiet=options.quiet)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn's handler stands in front of it
     if options.postgres:
-        yield options.postgres
+        yield options.postgres, None
         return
     embedded = Embedded(options.data)
     try:
         embedded.start()
-        yield embedded.dsn
+        yield embedded.dsn, embedded
     finally:
         embedded.stop()
 
@@ -108,6 +108,8 @@ async def opened(
 def _open_objects(url: str | None, data: str, secret: bytes) -> ObjectStore:
     parts = urlsplit(url or "file://" + os.path.join(os.path.abspath(data), "objects"))
     if parts.scheme == "s3":
+        from .objects_s3 import S3Objects  # 150 ms of imports that files do not need
+
         return S3Objects(url or "", os.path.join(os.path.abspath(data), "spool"))
     if parts.scheme != "file" or not parts.path:
         raise ProtocolError("invalid", f"--objects: file:///… or s3://…, not {url}")
@@ -151,31 +153,47 @@ def server_for(service: Service, sock: socket.socket) -> uvicorn.Server:
     return server
 
 
+REVIVE_SECONDS = 0.5
 SWITCH_SECONDS = 0.0001
 """How long a thread that verifies may keep the interpreter while requests wait."""
 
 
-async def _serve(options: argparse.Namespace, dsn: str) -> None:
+async def _revive(embedded: Embedded) -> None:
+    """Brings our PostgreSQL back when it dies; on the main thread, with which it lives."""
+    while True:
+        await asyncio.sleep(REVIVE_SECONDS)
+        embedded.revive()
+
+
+async def _serve(options: argparse.Namespace, dsn: str, embedded: Embedded | None) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     limits = Limits(**dict(options.limit))
     async with opened(dsn, options.objects, options.data, limits) as service:
         sock = listen(options.host, options.port)
-        worker = None if options.no_worker else asyncio.create_task(jobs.work(service))
+        beside = [] if options.no_worker else [asyncio.create_task(jobs.work(service))]
+        beside += [asyncio.create_task(_revive(embedded))] if embedded else []
         try:
             await server_for(service, sock).serve(sockets=[sock])
         finally:
-            if worker is not None:
-                worker.cancel()
-                await asyncio.wait([worker])
+            for task in beside:
+                task.cancel()
+            if beside:
+                await asyncio.wait(beside)
 
 
-async def _work(options: argparse.Namespace, dsn: str) -> None:
+async def _work(options: argparse.Namespace, dsn: str) -> int:
     async with opened(dsn, options.objects, options.data, Limits(**dict(options.limit))) as service:
         if options.gc:
             print(json.dumps(await collect(service)))
         elif options.expire_cache:
             async with service.database.session() as db:
                 await db.execute("UPDATE fetch_mpack_cache SET expires_at = now()")
+        elif options.list or options.idle:
+            async with service.database.session() as db:
+                listed = await jobs.unfinished(db)
+            if options.idle:
+                return int(any(job["state"] == "waiting" for job in listed))
+            print("\n".join(map(json.dumps, listed)))
         elif options.once:
             await jobs.run_until_idle(service)
         else:
@@ -185,3 +203,4 @@ async def _work(options: argparse.Namespace, dsn: str) -> None:
                 loop.add_signal_handler(number, worker.cancel)
             with contextlib.suppress(asyncio.CancelledError):
                 await worker
+    return 0

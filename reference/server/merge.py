@@ -85,7 +85,7 @@ async def _write_merge(
     check_tree(merged.manifest, merged.directories)
     new = ids.snapshot_id(merged.manifest, merged.directories)
     tables: list[writing.MakeTable] = [
-        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [new])
+        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [ids.to_raw(new)])
     ]
     if new != of[ours]:
         delta = snapshots.between(new, merged.manifest, merged.directories, of[ours], *mine)

@@ -204,7 +204,7 @@ async def _take_in(
             if current != move.head:
                 await writing.move_branch(db, repo, move.branch, current, move.head)
             with service.metrics.timed("push_phase", phase="write"):
-                written = await writing.copy(db, writing.pack_tables(repo, intake.key, pack))
+                written = await writing.copy(db, writing.PackTables(repo, intake.key, pack).all())
             with service.metrics.timed("push_phase", phase="verify"):
                 await proof
             blobs = len(set(pack.blob_ids))

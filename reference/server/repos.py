@@ -110,7 +110,7 @@ async def _initialize(db: Connection, repo: Repo, now: datetime) -> None:
     tables = [
         partial(rows.commits, repo.raw, [commit]),
         partial(rows.snapshots, [snapshot]),
-        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [empty]),
+        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [to_raw(empty)]),
     ]
     await writing.copy(db, tables)
     await writing.move_branch(db, repo, "main", None, commit["commit_id"])

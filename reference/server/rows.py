@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from struct import Struct, pack
 from typing import TYPE_CHECKING, Any
@@ -94,28 +94,33 @@ def _unique(name: str, records: Iterable[dict[str, Any]]) -> list[tuple[str, dic
     return sorted(found.items())
 
 
-def references(table: str, column: str, repo: bytes, ids: Iterable[str]) -> Table:
-    """Rows of a table that says which repository has what."""
+def references(table: str, column: str, repo: bytes, ids: Iterable[bytes]) -> Table:
+    """Rows of a table that says which repository has what; the ids in order, each once."""
     start = b"\0\2" + _ID + repo + _ID
-    return _table(table, f"repo_id {column}", (start + to_raw(own) for own in sorted(set(ids))))
+    return _table(table, f"repo_id {column}", [start + own for own in ids])
 
 
-def index(mpack: bytes, contents: Pack) -> Table:
-    """Rows of `mpack_index`: where each blob of a pack lies."""
-    places: dict[str, bytes] = {}
-    blobs = zip(contents.blob_ids, contents.blob_sizes, strict=True)
-    for frame in contents.frames:
-        start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)
-        offset = 0
-        for object_id, size in islice(blobs, frame.blobs):
-            places[object_id] = start + _SPAN.pack(8, offset, 8, size)
-            offset += size
-    middle = _ID + mpack
+def index(mpack: bytes, places: Mapping[bytes, bytes], blobs: Iterable[bytes]) -> Table:
+    """Rows of `mpack_index`, for `places` of a pack."""
+    start, middle = b"\0\7" + _ID, _ID + mpack
     return _table(
         "mpack_index",
         "blob_id mpack_id frame_offset frame_length stored offset length",
-        (b"\0\7" + _ID + to_raw(oid) + middle + places[oid] for oid in sorted(places)),
+        [start + blob + middle + places[blob] for blob in blobs],
     )
+
+
+def places(contents: Pack) -> dict[bytes, bytes]:
+    """The last five columns of `mpack_index` for each blob of a pack."""
+    found: dict[bytes, bytes] = {}
+    blobs = zip(map(to_raw, contents.blob_ids), contents.blob_sizes, strict=True)
+    for frame in contents.frames:
+        start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)
+        offset = 0
+        for blob, size in islice(blobs, frame.blobs):
+            found[blob] = start + _SPAN.pack(8, offset, 8, size)
+            offset += size
+    return found
 
 
 def snapshot_of(row: asyncpg.Record) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -14,7 +14,7 @@ from reference.wire.errors import ProtocolError
 from reference.wire.ids import to_raw
 from reference.wire.pack import Pack
 
-from . import rows
+from . import history, rows
 from .rows import Table
 from .service import GC_LOCK, Repo, derived_id
 
@@ -42,21 +42,35 @@ async def begin(db: Connection, repo: Repo) -> None:
         raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
 
 
-def pack_tables(repo: Repo, key: str, contents: Pack) -> list[MakeTable]:
-    """How to make the rows that a verified pack adds, table by table."""
-    return [
-        partial(rows.index, to_raw(key), contents),
-        partial(rows.references, "object_refs", "blob_id", repo.raw, contents.blob_ids),
-        partial(rows.snapshots, contents.snapshots),
-        partial(rows.commits, repo.raw, contents.commits),
-        partial(
-            rows.references,
-            "snapshot_refs",
-            "snapshot_id",
-            repo.raw,
-            [record["snapshot_id"] for record in contents.snapshots],
-        ),
-    ]
+class PackTables:
+    """The rows that a verified pack adds; what two tables share is computed once."""
+
+    def __init__(self, repo: Repo, key: str, contents: Pack) -> None:
+        self._repo = repo.raw
+        self._key = to_raw(key)
+        self._contents = contents
+
+    @cached_property
+    def _places(self) -> dict[bytes, bytes]:
+        return dict(sorted(rows.places(self._contents).items()))
+
+    def blobs(self) -> list[MakeTable]:
+        """Where each blob lies, and that this repository has it."""
+        return [
+            lambda: rows.index(self._key, self._places, self._places),
+            lambda: rows.references("object_refs", "blob_id", self._repo, self._places),
+        ]
+
+    def all(self) -> list[MakeTable]:
+        """Blobs, snapshots and commits."""
+        snapshots = self._contents.snapshots
+        ids = history.raws({record["snapshot_id"] for record in snapshots})
+        return [
+            *self.blobs(),
+            lambda: rows.snapshots(snapshots),
+            lambda: rows.references("snapshot_refs", "snapshot_id", self._repo, ids),
+            lambda: rows.commits(self._repo, self._contents.commits),
+        ]
 
 
 async def copy(db: Connection, tables: Sequence[MakeTable]) -> dict[str, int]:

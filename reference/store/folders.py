@@ -52,16 +52,24 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def make_folder(path: str) -> None:
-    """A folder that is there and durable, with every folder above it."""
+def make_folder(path: str, sync: bool = True) -> None:
+    """A folder that is there and durable, with every folder above it; or merely there."""
     path = os.path.abspath(path)
+    wanting = []
+    while not (_is_known(path) if sync else os.path.isdir(path)) and path != os.path.dirname(path):
+        wanting.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(wanting):
+        _make(folder, sync)
+
+
+def _is_known(path: str) -> bool:
     known = _known.get(path)
-    if known is not None and known == _inode(path):
-        return
+    return known is not None and known == _inode(path)
+
+
+def _make(path: str, sync: bool) -> None:
     parent = os.path.dirname(path)
-    if parent == path:
-        return
-    make_folder(parent)
     try:
         again(os.mkdir, path)
         made = True
@@ -69,6 +77,8 @@ def make_folder(path: str) -> None:
         if not os.path.isdir(path):
             raise
         made = False
+    if not sync:
+        return
     beside = {path: _inode(path)} if made else _folders_in(parent)  # one sync is for all of them
     try:
         sync_folder(parent)

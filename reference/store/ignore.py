@@ -36,19 +36,35 @@ def parse(text: str) -> list[Rule]:
 
 
 def _compile(body: str) -> re.Pattern[str]:
-    segments = body.split("/")
-    parts = []
-    for n, segment in enumerate(segments):
-        last = n == len(segments) - 1
+    """An expression that never goes back: what is between two stars matches at its first place.
+
+    A later place would leave less for the rest, so no pattern, however many stars, takes long.
+    """
+    blocks: list[list[str]] = [[]]
+    for segment in body.split("/"):
         if segment == "**":
-            parts.append(".+" if last else "(?:.+/)?")
+            blocks.append([])
         else:
-            inner = "".join(
-                {"*": "[^/]*", "?": "[^/]"}.get(character, re.escape(character))
-                for character in re.sub(r"\*+", "*", segment)
-            )
-            parts.append(inner if last else inner + "/")
-    return re.compile("".join(parts), re.DOTALL)
+            blocks[-1].append(_segment(segment))
+    if len(blocks) == 1:
+        return re.compile("/".join(blocks[0]))
+    first, *middle, last = blocks
+    expression = "".join(f"{segment}/" for segment in first)
+    for block in filter(None, middle):
+        expression += "(?>(?:[^/]++/)*?" + "".join(f"{segment}/" for segment in block) + ")"
+    expression += "(?:[^/]++/)*" + "/".join(last) if last else ".+"
+    return re.compile(expression, re.DOTALL)
+
+
+def _segment(pattern: str) -> str:
+    first, *rest = (
+        "".join("[^/]" if character == "?" else re.escape(character) for character in literal)
+        for literal in re.split(r"\*+", pattern)
+    )
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>[^/]*?{literal})" for literal in middle) + f"[^/]*{last}"
 
 
 def matcher(rules: list[Rule]) -> Callable[[str, bool], bool]:

@@ -18,10 +18,12 @@ from .packs import PackFile
 
 FILE_MODE = 0o444
 _READ_BYTES = 1 << 17
-KINDS = {"objects": ("objects/sha256", ""), "commits": ("commits", ".json")} | {
-    "snapshots": ("snapshots", ".json")
+KINDS = {
+    "commits": ("commits", ".json"),
+    "snapshots": ("snapshots", ".json"),
+    "objects": ("objects/sha256", ""),
 }
-"""For each kind its folder and what its files end in."""
+"""For each kind its folder and what its files end in; what refers comes before what it names."""
 PACKED_IDS: dict[str, Callable[[PackFile], Sequence[str]]] = {
     "objects": lambda pack: pack.blob_ids,
     "commits": lambda pack: [record["commit_id"] for record in pack.pack.commits],
@@ -146,6 +148,7 @@ def _stands(path: str, read: Callable[[], object]) -> bool:
     except ProtocolError:
         return False
     os.utime(path)  # young again, so that a collection with a grace period leaves it
+    durable.settled(path)
     return True
 
 

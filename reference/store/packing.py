@@ -6,13 +6,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import BinaryIO
 
 from reference.core.closure import Closure
 from reference.wire import frames
 from reference.wire.pack import FRAME_BYTES
-from reference.wire.writer import FramePlan, write_framed, write_plain
+from reference.wire.writer import FramePlan, write_framed
 
 from . import durable
 from .packs import CHUNK_BYTES, PackFile, folder
@@ -54,19 +55,16 @@ class Spool:
 
     def __init__(self, repository: Repository) -> None:
         self._folder = folder(repository.dot)
-        self._in_memory = 0
+        self._in_memory = self._size = 0
         self._draft: durable.Draft | None = None
         self._file: BinaryIO | None = None
-        self._size = 0
+        self._stack = ExitStack()
 
     def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._draft is not None:
-            self._draft.discard()
-        if self._file is not None:
-            self._file.close()
+        self._stack.close()
 
     def add(self, payload: bytes) -> Payload:
         """Puts bytes aside; what comes back gets them again, once all have been added."""
@@ -74,7 +72,7 @@ class Spool:
             self._in_memory += len(payload)
             return partial(bytes, payload)
         if self._draft is None:
-            self._draft = durable.Draft(self._folder, sync=False)
+            self._draft = self._stack.enter_context(durable.draft(self._folder, sync=False))
         self._draft.write(payload)
         self._size += len(payload)
         return partial(self._read, self._size - len(payload), len(payload))
@@ -84,7 +82,7 @@ class Spool:
             assert self._draft is not None, "nothing was put aside"
             path = f"{self._folder}/{durable.TEMP_PREFIX}{os.urandom(8).hex()}"
             self._draft.name(path)
-            self._file = open(path, "rb")  # noqa: SIM115  # closed at the end of the block
+            self._file = self._stack.enter_context(open(path, "rb"))  # noqa: SIM115  # it does
             os.unlink(path)
         self._file.seek(offset)
         return self._file.read(length)
@@ -104,12 +102,6 @@ def write_planned(
     write_framed(
         write, wanted.commits, wanted.snapshots, plans, (payload() for payload in payloads)
     )
-
-
-def build_plain(repository: Repository, wanted: Closure, write: Write) -> None:
-    """A plain pack of `wanted`, for receivers that know no frames."""
-    blobs = ((oid, repository.blob(oid)) for oid in wanted.objects)
-    write_plain(write, wanted.commits, wanted.snapshots, blobs, len(wanted.objects))
 
 
 def plan_frames(

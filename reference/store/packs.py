@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgpack
+import zstandard
 
 from reference.wire import frames, heads
 from reference.wire.errors import ProtocolError
@@ -32,21 +33,35 @@ CHUNK_BYTES = 1 << 20
 FILE_MODE = 0o444
 
 
-def encode_index(pack: Pack) -> bytes:
-    """The bytes of the index of a pack that was read and verified."""
+def _head_of(path: str) -> bytes:
+    """The head of a framed pack that was read before, as it lies there, opened."""
+    with open(path, "rb") as file:
+        unpacker = msgpack.Unpacker(file, max_buffer_size=os.stat(path).st_size)
+        unpacker.read_map_header()
+        fields = {unpacker.unpack(): unpacker.unpack() for _ in ("format", "head")}
+    return bytes(zstandard.ZstdDecompressor().decompress(fields["head"]))
+
+
+def _columns_of(pack: Pack) -> bytes:
     counts = [frame.blobs for frame in pack.frames]
     stored = [frame.stored for frame in pack.frames]
     sizes = list(zip(pack.blob_ids, pack.blob_sizes, strict=True))
     head = heads.encode(
         pack.commits, pack.snapshots, sizes, counts, stored, pack.branch_heads, pack.meta
     )
+    return bytes(msgpack.packb(head))
+
+
+def encode_index(pack: Pack, path: str | None = None) -> bytes:
+    """The bytes of the index of a pack that was read and verified, from `path` if it is given."""
+    head = _head_of(path) if path and pack.framed else _columns_of(pack)
     body: bytes = msgpack.packb(
         {
             "size": pack.size,
             "framed": pack.framed,
             "ids": b"".join(to_raw(object_id) for object_id in pack.blob_ids),
             "frames": b"".join(_FRAME.pack(*frame) for frame in pack.frames),
-            "head": msgpack.packb(head),
+            "head": head,
         }
     )
     return _MAGIC + sha256(body).digest() + body
@@ -79,7 +94,7 @@ class PackFile:
         return found
 
     def _remake_index(self) -> dict[str, Any]:
-        index = encode_index(self.verified())
+        index = encode_index(self.verified(), self.path)
         durable.write(self.index_path, index, mode=FILE_MODE)
         found: dict[str, Any] = unpack(index[40:], "index")
         return found
@@ -118,6 +133,21 @@ class PackFile:
             branch_heads=head.branch_heads,
             meta=head.meta,
         )
+
+    @cached_property
+    def tip(self) -> str | None:
+        """The one commit of whose closure this pack is the whole, told from its columns alone.
+
+        It leans on nothing outside, and every other commit is somebody's parent.
+        """
+        head = unpack(self._index["head"], "index head")
+        ids, parent = head["commits"]["ids"], head["commits"]["parent"]
+        named = {at for (at,) in struct.iter_unpack("<I", parent)}
+        tips = set(range(len(ids) // 32)) - named
+        if head.get("external") or len(tips) != 1:
+            return None
+        at = 32 * tips.pop()
+        return from_raw(ids[at : at + 32])
 
     @cached_property
     def places(self) -> dict[str, int]:

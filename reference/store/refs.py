@@ -122,7 +122,7 @@ def _clear_empty_folder(path: str) -> None:
 def read_head(dot: str) -> tuple[str | None, str | None]:
     """The branch HEAD names, or the commit; one of them is None."""
     with open(f"{dot}/HEAD", "rb") as file:
-        text = file.read().decode("utf-8", "replace")
+        text = file.read().decode("utf-8", "surrogateescape")  # which no branch may have
     value = text[:-1]
     if text.endswith("\n"):
         if value.startswith(_HEAD_COMMIT) and is_id(value.removeprefix(_HEAD_COMMIT)):

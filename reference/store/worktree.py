@@ -30,45 +30,44 @@ def scan(root: str) -> Found:
     """Every regular file that is not ignored; folders with nothing left in them are listed."""
     found = Found()
     ignored = ignore.matcher(_rules(root))
-
-    def visit(folder: str, prefix: str) -> bool:
-        """Whether anything in the folder counts."""
-        any_left = False
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        empty = True
+        for entry in os.scandir(f"{root}/{prefix}"):
             path = prefix + entry.name
             if not prefix and entry.name.lower() == ".muse":
                 continue
-            if durable.is_temp(entry.name):
-                found.notes.append(f"skipped {path!r}: left by a write that did not end")
-                continue
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not path.isascii():
-                try:
-                    path.encode()
-                except UnicodeEncodeError:
-                    found.notes.append(f"skipped {os.fsencode(path)!r}: its name is not UTF-8")
-                    continue
             if ignored(path, is_folder):
                 continue
-            try:
-                check_path(path)
-            except ProtocolError as problem:
-                found.notes.append(f"skipped {path!r}: {problem.detail}")
-                continue
-            if is_folder:
-                any_left = True
-                if not visit(entry.path, path + "/"):
-                    found.directories.append(path)
+            if why := _unfit(path, entry.name):
+                found.notes.append(f"skipped {path!r}: {why}")
+            elif is_folder:
+                waiting.append(path + "/")
+                empty = False
             elif entry.is_file(follow_symlinks=False):
-                any_left = True
                 found.files[path] = entry.stat(follow_symlinks=False)
+                empty = False
             else:
                 kind = "a symbolic link" if entry.is_symlink() else "a special file"
                 found.notes.append(f"skipped {path!r}: {kind}")
-        return any_left
-
-    visit(root, "")
+        if empty and prefix:
+            found.directories.append(prefix[:-1])
+    found.directories.sort(key=str.encode)
+    found.notes.sort()
     return found
+
+
+def _unfit(path: str, name: str) -> str | None:
+    """Why no snapshot can hold this path, if so."""
+    if durable.is_temp(name):
+        return "left by a write that did not end"
+    try:
+        check_path(path)
+    except ProtocolError as problem:
+        return problem.detail
+    return None
 
 
 def _rules(root: str) -> list[ignore.Rule]:
@@ -85,8 +84,8 @@ def check_destination(root: str, dest: str) -> None:
     """Refuses to restore over a folder or into the store itself."""
     if not os.path.islink(dest) and os.path.isdir(dest):
         raise ProtocolError("invalid", f"{dest!r} is a folder")
-    folder, name = os.path.split(os.path.abspath(dest))
-    real = os.path.join(os.path.realpath(folder), name)
+    name = os.path.basename(dest)
+    real = os.path.join(os.path.realpath(os.path.dirname(dest)), name)
     store = os.path.join(os.path.realpath(root), ".muse")
     if name in ("", ".", "..") or (real.lower() + "/").startswith(store.lower() + "/"):
         raise ProtocolError("invalid", f"{dest!r} is no place for a file, or inside the store")
@@ -107,8 +106,8 @@ def restore_file(dest: str, chunks: Iterable[bytes], sync: bool = True) -> None:
             mode = found.st_mode & 0o777
     folder = os.path.dirname(os.path.abspath(dest))
     folders.forget_folder(folder)  # people remove folders and make them again
-    if not sync and not os.path.isdir(folder):
-        os.makedirs(folder, exist_ok=True)
+    if not sync:
+        folders.make_folder(folder, sync=False)
     durable.write(dest, chunks, mode=mode, mtime_ns=now, sync=sync)
 
 
@@ -153,7 +152,7 @@ def remove_path(root: str, path: str) -> None:
 def write_folder(root: str, path: str) -> None:
     """Makes an explicit directory of a snapshot, never through a symbolic link."""
     _clear_folders(root, [*reversed(ancestors(path)), path])
-    os.makedirs(f"{root}/{path}", exist_ok=True)
+    folders.make_folder(f"{root}/{path}", sync=False)
 
 
 def remove_folder(root: str, path: str) -> None:

@@ -37,7 +37,7 @@ class Seen:
     @property
     def step(self) -> str:
         """The request in the words of the tests."""
-        if self.path.startswith("/objects"):
+        if self.path.startswith("/_objects/"):
             return self.method
         return self.path.rpartition("/")[2]
 

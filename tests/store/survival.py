@@ -19,6 +19,8 @@ class Thing:
 
     synced: bool = True
     lost: bool = False
+    is_folder: bool = False
+    kept: bytes = b""
 
 
 @dataclass
@@ -32,9 +34,11 @@ class Survival:
     @classmethod
     def of(cls, folder: Path) -> "Survival":
         """All that is below `folder` now, taken as durable."""
-        names = {os.path.realpath(folder): Thing()}
+        names = {os.path.realpath(folder): Thing(is_folder=True)}
         for parent, folders, files in os.walk(os.path.realpath(folder)):
-            names |= {f"{parent}/{name}": Thing() for name in folders + files}
+            names |= {f"{parent}/{name}": Thing(is_folder=True) for name in folders}
+            for name in files:
+                names[f"{parent}/{name}"] = Thing(kept=Path(parent, name).read_bytes())
         return cls(names, dict(names))
 
     def follow(self, calls: Iterable[Call]) -> None:
@@ -62,10 +66,28 @@ class Survival:
         at = os.path.realpath(path)
         return at not in self.live and at not in self.kept
 
+    def rebuild(self, folder: Path, elsewhere: Path) -> None:
+        """Makes `elsewhere` what a power cut would leave of `folder`.
+
+        Bytes that were not synced are gone, but for a part of what was there.
+        """
+        root = os.path.realpath(folder)
+        elsewhere.mkdir()
+        for path in sorted(self.kept):
+            copy = elsewhere / os.path.relpath(path, root)
+            thing = self.kept[path]
+            if path == root or not copy.parent.is_dir():
+                continue
+            if thing.is_folder:
+                copy.mkdir()
+            else:
+                whole = thing.kept
+                copy.write_bytes(whole if thing.synced else whole[: len(whole) // 2])
+
     def _change(self, call: Call) -> None:
         path, target = call.path, call.target
         if call.name == "mkdir":
-            self._name(path, Thing())
+            self._name(path, Thing(is_folder=True))
         elif call.name == "open" and call.creates:
             self._name(path, Thing(synced=False))
         elif call.name in ("write", "fchmod"):
@@ -97,6 +119,7 @@ class Survival:
             return
         if thing is not None and not thing.lost:
             thing.synced = True
+            thing.kept = thing.kept if call.synced is None else call.synced
         for path in inside:
             if path in self.dropped:
                 continue

@@ -1,4 +1,4 @@
-"""Ways to damage a pack: its bytes, the values inside, and the compressed head put together again."""
+"""Ways to damage a pack: its bytes, the values inside, the head that is compressed again."""
 
 from collections.abc import Callable
 from random import Random

@@ -1,4 +1,4 @@
-"""Errors: the table of codes is the specification's, and each refusal says which rule it follows."""
+"""Errors: the table of codes is the specification's, and each refusal names its rule."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The head of a framed pack: each column missing, of a wrong type, too short, or pointing nowhere."""
+"""The head of a framed pack: each column missing, wrong, too short, pointing nowhere."""
 
 from array import array
 from collections.abc import Callable
@@ -184,8 +184,8 @@ def test_unknown_keys_of_a_head_are_ignored() -> None:
         "snapshots.removed",
         "commits.snapshot",
         "commits.parent",
-    ]
-    + ["snapshots.base"],
+        "snapshots.base",
+    ],
 )
 def test_an_ordinal_beyond_the_end(column: str) -> None:
     """The last one counts what is there and what is external; none stands only in base."""

@@ -1,6 +1,7 @@
 """Rebuilding manifests: the patched tree against a plain dictionary hashed from the start."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -101,7 +102,7 @@ FEW_PATHS = st.sampled_from(["a", "a-b", "a.b", "a/b", "a/b/c", "a/c", "b", "ab"
 
 
 @pytest.mark.requirement("SNAP-008", "ID-022", "ID-023")
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.sets(FEW_PATHS),
     st.sets(FEW_PATHS),
@@ -153,7 +154,7 @@ def walked(made: History, keep: int) -> dict[str, int]:
 
 
 @pytest.mark.requirement("SNAP-010", "SNAP-012")
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(histories(), st.integers(0, 7))
 def test_each_snapshot_is_rebuilt_once_from_whatever_it_stands_on(made: History, keep: int) -> None:
     """Roots, chains, branches, and bases that the receiver has."""
@@ -192,7 +193,7 @@ def test_a_wide_and_deep_forest_is_walked() -> None:
 @pytest.mark.requirement("MPACK-026")
 def test_a_snapshot_given_twice_is_rebuilt_twice() -> None:
     """Both are judged; children stand on the first."""
-    root = {"snapshot_id": "r", "parent_snapshot_id": None, "delta_remove": []}
+    root: dict[str, Any] = {"snapshot_id": "r", "parent_snapshot_id": None, "delta_remove": []}
     one, two = {**root, "delta_upsert": {"a": ONE}}, {**root, "delta_upsert": {"a": TWO}}
     child = {**one, "snapshot_id": "c", "parent_snapshot_id": "r", "delta_upsert": {"b": ONE}}
     found = [(index, dict(tree.files)) for index, tree in walk([one, two, child], no_external)]
@@ -224,7 +225,7 @@ def test_a_base_that_does_not_stand_earlier_is_looked_up_outside(base: str) -> N
 @pytest.mark.requirement("SNAP-003")
 def test_directories_are_inherited_along_a_chain() -> None:
     """Absent is the parent's, empty is none, and a sibling is not affected."""
-    root = {"parent_snapshot_id": None, "delta_upsert": {}, "delta_remove": []}
+    root: dict[str, Any] = {"parent_snapshot_id": None, "delta_upsert": {}, "delta_remove": []}
     records = [
         {**root, "snapshot_id": "0", "directories": ["x"]},
         {**root, "snapshot_id": "1", "parent_snapshot_id": "0", "directories": []},

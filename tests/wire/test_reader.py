@@ -6,10 +6,10 @@ from typing import Any
 
 import msgpack
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.wire import reader as reader_module
 from reference.wire.errors import ProtocolError
 from reference.wire.pack import Limits, Pack
 from reference.wire.reader import PackReader, read
@@ -20,7 +20,7 @@ from .strategies import histories, same_records
 
 PACKS = {"plain": plain(SAMPLE), "framed": framed(SAMPLE)}
 FORMS = pytest.mark.parametrize("form", list(PACKS))
-BLOB = {"object_id": oracle.blob_id(b"x"), "content": b"x"}
+BLOB: dict[str, Any] = {"object_id": oracle.blob_id(b"x"), "content": b"x"}
 
 
 def refusal(pack: bytes, limits: Limits | None = None) -> ProtocolError:
@@ -73,7 +73,7 @@ def test_chunks_cut_anywhere_give_the_same(cuts: list[int], form: str) -> None:
     assert read(chunks) == read([pack])
 
 
-@settings(max_examples=120)
+@settings(max_examples=70)
 @given(histories())
 def test_any_history_comes_back_from_both_forms(made: History) -> None:
     """Any graph, any trees, any values in any fields: bit for bit the same records."""
@@ -84,7 +84,7 @@ def test_any_history_comes_back_from_both_forms(made: History) -> None:
         assert found.blob_ids == list(made.blobs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(histories(), st.integers(1, 6))
 def test_any_part_of_a_history_leans_on_the_rest(made: History, keep: int) -> None:
     """What a receiver has is named and not sent; the records are the same."""
@@ -123,8 +123,21 @@ def test_bytes_after_a_pack(form: str, tail: bytes) -> None:
 @pytest.mark.requirement("MPACK-001")
 @pytest.mark.parametrize(
     "pack",
-    [b"", b"\xc0", b"\x90", b"\xa1x", b"\x01", b"\xc1", b"{}", b"PK\3\4", b"\x1f\x8b", b"\xdf"]
-    + [b"\xde\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x81", b"\x81\xa6format"],
+    [
+        *(
+            b"",
+            b"\xc0",
+            b"\x90",
+            b"\xa1x",
+            b"\x01",
+            b"\xc1",
+            b"{}",
+            b"PK\3\4",
+            b"\x1f\x8b",
+            b"\xdf",
+        ),
+        *(b"\xde\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x81", b"\x81\xa6format"),
+    ],
 )
 def test_what_is_no_map(pack: bytes) -> None:
     """Nothing, another type, no msgpack, or a map that does not go on."""
@@ -227,7 +240,10 @@ def test_a_blob_needs_its_id_and_its_bytes(blob: dict[str, object], code: str) -
 @pytest.mark.requirement("MPACK-007")
 def test_other_keys_of_a_blob_are_ignored() -> None:
     """In any order, of any type."""
-    blobs = [{"path": ["x"], **BLOB}, {"content": b"x", "z": None, "object_id": BLOB["object_id"]}]
+    blobs: list[Any] = [
+        {"path": ["x"], **BLOB},
+        {"content": b"x", "z": None, "object_id": BLOB["object_id"]},
+    ]
     found = read([packed(("blobs", blobs))])
     assert found.blob_ids == [BLOB["object_id"]] * 2
     assert found.blob_sizes == [1, 1]
@@ -283,7 +299,7 @@ def test_a_framed_pack_has_its_three_keys_in_order(keys: list[str]) -> None:
 
 @pytest.mark.requirement("MPACK-012")
 @pytest.mark.parametrize("value", [None, "x", 1, [], {}])
-def test_head_and_frames_are_bins(value: object) -> None:
+def test_head_and_frames_are_bins(value: Any) -> None:
     """Text is not bytes."""
     head, frames = opened(PACKS["framed"])
     whole = msgpack.unpackb(PACKS["framed"])
@@ -307,8 +323,7 @@ def test_other_contents_show_in_the_manifests() -> None:
     """Blob ids are not sent: a frame of other bytes is another blob, which nobody named."""
     head, frames = opened(PACKS["framed"])
     swapped = {**head, "raw": b"\1" * len(frames)}
-    sizes = list(SAMPLE.blobs.values())
-    other = b"".join(bytes(len(content)) for content in sizes)
+    other = b"".join(bytes(len(content)) for content in SAMPLE.blobs.values())
     with pytest.raises(ProtocolError) as caught:
         checked(closed(swapped, [other]))
     assert caught.value.code in ("snapshot_mismatch", "missing_object")
@@ -340,7 +355,7 @@ def test_an_index_row_leads_to_its_blob(form: str, size: int) -> None:
     contents = {}
     for row in found.rows():
         frame = pack[row.frame_offset : row.frame_offset + row.frame_length]
-        raw = frame if row.stored else reader_module.zstandard.decompress(frame)
+        raw = frame if row.stored else zstandard.decompress(frame)
         contents[row.object_id] = raw[row.offset : row.offset + row.length]
     assert contents == SAMPLE.blobs
 

@@ -19,7 +19,7 @@ COMMIT: dict[str, Any] = {
     "message": "m",
     "committed_at": "2026-01-01T00:00:00Z",
 }
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "branch": "",
     "parent_commit_id": None,
     "parent2_commit_id": None,
@@ -319,7 +319,8 @@ def test_a_record_is_a_map(value: object) -> None:
 
 def test_the_name_of_a_field_is_text() -> None:
     """A record from Python with another key is refused, not stored."""
-    assert refusal(check_commit, {**COMMIT, 1: 2}).code == "malformed"
+    record: dict[Any, Any] = {**COMMIT, 1: 2}
+    assert refusal(check_commit, record).code == "malformed"
 
 
 def test_a_huge_name_of_a_field_makes_no_huge_error() -> None:
@@ -334,7 +335,7 @@ SNAPSHOT: dict[str, Any] = {"snapshot_id": OID}
 @pytest.mark.requirement("SNAP-001")
 def test_a_snapshot_of_its_id_alone() -> None:
     """Everything else has its default, and absent directories stay absent."""
-    expected = {
+    expected: dict[str, Any] = {
         "snapshot_id": OID,
         "parent_snapshot_id": None,
         "delta_upsert": {},

@@ -2,7 +2,8 @@
 
     toy.py [--style NAME] [--flaw NAME] init|batch DIR
 
-Every flaw is one changed line of thought, named where it is.  Nothing but the standard library.
+Every flaw is one changed line of thought, named where it is.  It is one long file of the standard
+library alone because it is started thousands of times, and so can be run with `python -I -S`.
 """
 
 from __future__ import annotations
@@ -16,48 +17,52 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 STYLE = FLAW = ""
 TOLERATED = {22, 38, 95}  # EINVAL, ENOSYS, ENOTSUP
 NOTHING = "sha256:" + "0" * 64
+Fields = dict[str, Any]
 
 
 class Refused(Exception):
-    pass
+    """An answer that is not ok: its word, and a detail."""
 
 
-def has(flaw):
+def has(flaw: str) -> bool:
     return flaw == FLAW
 
 
 class Files:
     """Durable writes below one folder."""
 
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self.root = root
-        self.known = set()  # folders whose own entry this process has seen synced
-        self.suspect = set()  # paths whose folder failed to sync: to be written anew
+        self.known: set[str] = set()  # folders whose own entry this process has seen synced
+        self.suspect: set[str] = set()  # paths whose folder failed to sync: to be written anew
         self.counter = 0
 
-    def sync(self, descriptor, path=""):
+    def sync(self, descriptor: int) -> None:
         if STYLE == "syncfs":
             if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
                 raise OSError(ctypes.get_errno(), "syncfs")
             return
         if STYLE == "sync":
-            return os.sync()
+            os.sync()
+            return
         call = os.fdatasync if STYLE == "fdatasync" else os.fsync
         try:
             call(descriptor)
         except OSError as error:
             if error.errno in TOLERATED or has("swallowed-sync-error"):
                 return
-            if has("second-fsync-trusted"):
-                return call(descriptor)
-            raise
+            if not has("second-fsync-trusted"):
+                raise
+            call(descriptor)
 
-    def sync_folder(self, folder):
+    def sync_folder(self, folder: str) -> None:
         if has("no-folder-fsync"):
             return
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -70,7 +75,7 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def folder(self, path):
+    def folder(self, path: str) -> None:
         if path in self.known:
             return
         if path != os.path.dirname(self.root):
@@ -81,15 +86,12 @@ class Files:
             made = True
         except FileExistsError:
             pass
-        if has("no-parent-fsync"):
-            pass
-        elif has("no-parent-heal") and not made:
-            pass
-        elif path != os.path.dirname(os.path.dirname(self.root)):
+        trusted = has("no-parent-fsync") or (has("no-parent-heal") and not made)
+        if not trusted and path != os.path.dirname(os.path.dirname(self.root)):
             self.sync_folder(os.path.dirname(path))
         self.known.add(path)
 
-    def write_all(self, descriptor, data):
+    def write_all(self, descriptor: int, data: bytes) -> None:
         if has("swallowed-write-error"):
             with suppress(OSError):
                 os.write(descriptor, data)
@@ -108,7 +110,7 @@ class Files:
                 done = os.write(descriptor, view)
             view, at = view[done:], at + done
 
-    def temp(self, folder, name):
+    def temp(self, folder: str, name: str) -> tuple[str, int]:
         if has("fixed-temp-name"):
             return os.path.join(folder, name + ".tmp"), os.O_CREAT | os.O_TRUNC | os.O_WRONLY
         self.counter += 1
@@ -118,18 +120,19 @@ class Files:
             where = os.path.join(self.root, "tmp")
         return os.path.join(where, unique), os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
-    def put(self, path, data, mode=0o644, what=""):
+    def put(self, path: str, data: bytes, mode: int = 0o644, what: str = "") -> None:
         if STYLE == "child":
-            return self.in_child(self.replace, path, data, mode, what)
-        if STYLE == "thread":
-            return self.in_thread(self.replace, path, data, mode, what)
-        return self.replace(path, data, mode, what)
+            self.in_child(path, data, mode, what)
+        elif STYLE == "thread":
+            self.in_thread(path, data, mode, what)
+        else:
+            self.replace(path, data, mode, what)
 
-    def in_child(self, call, *arguments):
+    def in_child(self, path: str, data: bytes, mode: int, what: str) -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                call(*arguments)
+                self.replace(path, data, mode, what)
                 os._exit(0)
             except OSError as error:
                 os._exit(error.errno or 5)
@@ -137,12 +140,12 @@ class Files:
         if code:
             raise OSError(code, "child")
 
-    def in_thread(self, call, *arguments):
-        failure = []
+    def in_thread(self, path: str, data: bytes, mode: int, what: str) -> None:
+        failure: list[OSError] = []
 
-        def run():
+        def run() -> None:
             try:
-                call(*arguments)
+                self.replace(path, data, mode, what)
             except OSError as error:
                 failure.append(error)
 
@@ -152,7 +155,7 @@ class Files:
         if failure:
             raise failure[0]
 
-    def replace(self, path, data, mode, what):
+    def replace(self, path: str, data: bytes, mode: int, what: str) -> None:
         folder, name = os.path.split(path)
         self.folder(folder)
         if has(f"in-place-{what}"):
@@ -160,9 +163,11 @@ class Files:
             self.write_all(descriptor, data)
             self.sync(descriptor)
             os.close(descriptor)
-            return self.sync_folder(folder)
+            self.sync_folder(folder)
+            return
         if STYLE == "tmpfile" and not os.path.lexists(path):
-            return self.unnamed(path, data, mode)
+            self.unnamed(path, data, mode)
+            return
         temp, flags = self.temp(folder, name)
         if STYLE == "osync":
             flags |= os.O_SYNC
@@ -175,14 +180,14 @@ class Files:
                 os.fchmod(descriptor, mode)
             finally:
                 os.close(descriptor)
-            self.install(temp, path, what)
+            self.install(temp, path)
         except OSError:
             if not has("temp-left") and os.path.lexists(temp):
                 os.unlink(temp)
             raise
         where = os.path.dirname(temp) if has("cross-folder-source-only") else folder
         if has(f"no-folder-fsync-{what}"):
-            return None
+            return
         try:
             self.sync_folder(where)
             if STYLE == "cross-folder":
@@ -192,24 +197,22 @@ class Files:
             raise
         self.suspect.discard(path)
 
-    def fill(self, descriptor, data, what):
+    def fill(self, descriptor: int, data: bytes, what: str) -> None:
         if has("buffered-tail"):  # fsync of a descriptor whose buffer was not flushed
             self.write_all(descriptor, data[:-1])
             self.sync(descriptor)
-            return os.write(descriptor, data[-1:])
+            os.write(descriptor, data[-1:])
+            return
         if has("fsync-first"):
             self.sync(descriptor)
-            return self.write_all(descriptor, data)
         self.write_all(descriptor, data)
-        if has("no-file-fsync") or has(f"no-file-fsync-{what}") or has("fsync-after-rename"):
-            return None
-        if STYLE in ("osync", "odsync"):
-            return None
+        missing = ("no-file-fsync", f"no-file-fsync-{what}", "fsync-after-rename", "fsync-first")
         if has("fsync-wrong-file"):
-            return self.sync_folder(self.root)
-        self.sync(descriptor)
+            self.sync_folder(self.root)
+        elif FLAW not in missing and STYLE not in ("osync", "odsync"):
+            self.sync(descriptor)
 
-    def install(self, temp, path, what):
+    def install(self, temp: str, path: str) -> None:
         if STYLE == "link" and not os.path.lexists(path):
             os.link(temp, path)
             os.unlink(temp)
@@ -223,7 +226,7 @@ class Files:
             self.sync(descriptor)
             os.close(descriptor)
 
-    def unnamed(self, path, data, mode):
+    def unnamed(self, path: str, data: bytes, mode: int) -> None:
         folder = os.path.dirname(path)
         descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o644)
         try:
@@ -240,7 +243,7 @@ class Files:
             self.suspect.add(path)
             raise
 
-    def confirm(self, path):
+    def confirm(self, path: str) -> None:
         """Syncs something found on disk, of which nothing is known."""
         if has("no-heal-on-retry"):
             return
@@ -252,40 +255,38 @@ class Files:
             os.close(descriptor)
         self.sync_folder(os.path.dirname(path))
 
-    def remove(self, path):
+    def remove(self, path: str) -> None:
         os.unlink(path)
         if not has("no-fsync-on-clear"):
             self.sync_folder(os.path.dirname(path))
 
 
 class Store:
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self.root = os.path.join(os.path.abspath(root), ".muse")
         self.files = Files(self.root)
 
-    def path(self, *parts):
+    def path(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)
 
-    def named(self, kind, name, suffix=""):
+    def named(self, kind: str, name: str, suffix: str = "") -> str:
         digest = name.partition(":")[2]
         return self.path(kind, digest[:2], digest[2:] + suffix)
 
-    def init(self):
-        first = [lambda: self.files.put(self.path("HEAD"), b"ref: refs/heads/main\n", what="head")]
+    def init(self) -> None:
         folders = ("objects", "commits", "snapshots", "packs", "refs", "state", "tmp")
-        rest = [lambda name=name: self.files.folder(self.path(name)) for name in folders]
-        head_first = has("head-first")
-        if os.path.exists(self.path("HEAD")) and not has("init-heals-nothing") and not head_first:
-            self.files.confirm(self.path("HEAD"))
-        elif os.path.exists(self.path("HEAD")):
+        head = self.path("HEAD")
+        if os.path.exists(head) and has("init-heals-nothing"):
             return
-        for step in [*first, *rest] if head_first else rest:
-            step()
-        if not os.path.exists(self.path("HEAD")):
-            first[0]()
+        if os.path.exists(head):
+            self.files.confirm(head)
+        for name in folders:
+            self.files.folder(self.path(name))
+        if not os.path.exists(head):
+            self.files.put(head, b"ref: refs/heads/main\n", what="head")
 
     @contextmanager
-    def locked(self):
+    def locked(self) -> Iterator[None]:
         if has("lost-compare-and-swap"):
             yield
             return
@@ -298,7 +299,7 @@ class Store:
 
     # objects
 
-    def put(self, kind, name, payload, suffix=""):
+    def put(self, kind: str, name: str, payload: bytes, suffix: str = "") -> None:
         path = self.named(kind, name, suffix)
         if path not in self.files.suspect:
             try:
@@ -307,16 +308,17 @@ class Store:
             except FileNotFoundError:
                 whole = False
             if whole or (has("no-heal-on-retry") and os.path.exists(path)):
-                return self.files.confirm(path)
+                self.files.confirm(path)
+                return
         self.files.put(path, payload, 0o444, "object")
 
-    def put_blob(self, data):
+    def put_blob(self, data: bytes) -> str:
         payload = b"blob %d\0" % len(data) + data
         name = "sha256:" + hashlib.sha256(payload).hexdigest()
         self.put("objects", name, payload)
         return name
 
-    def get_blob(self, name):
+    def get_blob(self, name: str) -> bytes:
         try:
             with open(self.named("objects", name), "rb") as file:
                 payload = file.read()
@@ -326,7 +328,7 @@ class Store:
             raise Refused("integrity", f"integrity check: {name}")
         return payload.partition(b"\0")[2]
 
-    def packed(self, name):
+    def packed(self, name: str) -> bytes:
         for index in self.listed("packs", ".index"):
             with open(index) as file:
                 place = json.load(file).get(name)
@@ -337,23 +339,23 @@ class Store:
                 return b"blob %d\0" % len(data) + data
         raise Refused("not_found", name)
 
-    def has_blob(self, name):
+    def has_blob(self, name: str) -> bool:
         try:
             self.get_blob(name)
         except (Refused, OSError):
             return False
         return True
 
-    def listed(self, kind, suffix=""):
+    def listed(self, kind: str, suffix: str = "") -> Iterator[str]:
         for folder, _, names in os.walk(self.path(kind)):
             for name in names:
                 if name.endswith(suffix) and not name.startswith(".tmp-"):
                     yield os.path.join(folder, name)
 
-    def record(self, kind, name):
+    def record(self, kind: str, name: str) -> Fields:
         try:
             with open(self.named(kind, name, ".json"), "rb") as file:
-                value = json.loads(file.read())
+                value: Fields = json.loads(file.read())
         except FileNotFoundError:
             raise Refused("not_found", name) from None
         except ValueError:
@@ -363,23 +365,23 @@ class Store:
             raise Refused("integrity", name)
         return value
 
-    def put_record(self, kind, name, value):
+    def put_record(self, kind: str, name: str, value: Fields) -> None:
         self.put(kind, name, json.dumps(value).encode(), ".json")
 
-    def commit(self, request):
+    def commit(self, request: Fields) -> Fields:
         branch = request["branch"]
-        manifest = {}
+        manifest: dict[str, str] = {}
         with self.locked():
             blobs = {path: base64.b64decode(data) for path, data in request["files"].items()}
             for path, data in blobs.items():
                 manifest[path] = self.put_blob(data)
-            snapshot = {
+            snapshot: Fields = {
                 "delta_upsert": manifest,
                 "delta_remove": [],
                 "directories": request.get("directories") or [],
             }
             snapshot["snapshot_id"] = snapshot_id(snapshot)
-            record = {
+            record: Fields = {
                 "snapshot_id": snapshot["snapshot_id"],
                 "parent_commit_id": self.ref(branch),
                 "message": request["message"],
@@ -387,7 +389,7 @@ class Store:
                 "committed_at": request["committed_at"],
             }
             record["commit_id"] = commit_id(record)
-            steps = [
+            steps: list[Callable[[], None]] = [
                 lambda: self.put_record("snapshots", snapshot["snapshot_id"], snapshot),
                 lambda: self.put_record("commits", record["commit_id"], record),
                 lambda: self.set_ref(branch, record["commit_id"]),
@@ -402,18 +404,18 @@ class Store:
 
     # references
 
-    def ref(self, branch):
+    def ref(self, branch: str) -> str | None:
         try:
             with open(self.path("refs", *branch.split("/"))) as file:
                 return file.read()
         except FileNotFoundError:
             return None
 
-    def set_ref(self, branch, name):
+    def set_ref(self, branch: str, name: str) -> None:
         path = self.path("refs", *branch.split("/"))
         self.files.put(path, name.encode(), what="ref")
 
-    def refs(self):
+    def refs(self) -> dict[str, str]:
         root = self.path("refs")
         found = {}
         for path in self.listed("refs"):
@@ -422,7 +424,7 @@ class Store:
                     found[os.path.relpath(path, root)] = file.read()
         return found
 
-    def head(self):
+    def head(self) -> Fields:
         with open(self.path("HEAD")) as file:
             line = file.read()
         kind, _, rest = line.rstrip("\n").partition(": ")
@@ -432,7 +434,7 @@ class Store:
             raise Refused("integrity", "HEAD")
         return {"commit": rest}
 
-    def state_path(self, request):
+    def state_path(self, request: Fields) -> str:
         kind = request["kind"]
         if kind == "config":
             return self.path("config.json")
@@ -440,21 +442,21 @@ class Store:
 
     # packs
 
-    def receive_pack(self, path):
+    def receive_pack(self, path: str) -> Fields:
         with open(path, "rb") as file:
             raw = file.read()
         pack = Reader(raw).value()
         digest = hashlib.sha256(raw).hexdigest()
-        index, blobs = {}, {}
+        index: dict[str, list[int]] = {}
         for blob in pack["blobs"]:
             start, size = blob["content"]
             data = raw[start : start + size]
             name = "sha256:" + hashlib.sha256(b"blob %d\0" % size + data).hexdigest()
             if name != blob["object_id"]:
                 raise Refused("integrity", name)
-            index[name], blobs[name] = [start, size], data
+            index[name] = [start, size]
         packed, listed = self.path("packs", digest), self.path("packs", digest + ".index")
-        steps = [
+        steps: list[Callable[[], None]] = [
             lambda: self.files.put(packed, raw, 0o444, "pack"),
             lambda: self.files.put(listed, json.dumps(index).encode(), 0o444, "index"),
         ]
@@ -468,14 +470,14 @@ class Store:
 
     # upkeep
 
-    def reachable(self):
+    def reachable(self) -> set[str]:
         pending = [*self.refs().values(), *self.head().values()]
         for path in [*self.listed("state"), self.path("config.json")]:
             if os.path.exists(path):
                 with open(path) as file:
                     words = file.read().replace('"', " ").split()
                 pending += [word for word in words if word.startswith("sha256:")]
-        found = set()
+        found: set[str] = set()
         while pending:
             name = pending.pop()
             if name in found or not os.path.exists(self.named("commits", name, ".json")):
@@ -487,7 +489,7 @@ class Store:
                 pending.append(record["parent_commit_id"] or name)
         return found
 
-    def gc(self, grace):
+    def gc(self, grace: float) -> int:
         kept, removed, now = self.reachable(), 0, time.time()
         kinds = ("objects", "snapshots", "commits")
         for kind in kinds if has("gc-blobs-first") else reversed(kinds):
@@ -507,7 +509,7 @@ class Store:
                     os.unlink(os.path.join(folder, name))
         return removed
 
-    def fsck(self):
+    def fsck(self) -> list[str]:
         problems = []
         for path in self.listed("objects"):
             name = "sha256:" + os.path.relpath(path, self.path("objects")).replace("/", "")
@@ -527,7 +529,7 @@ class Store:
                 problems.append(f"ref {branch} leads to nothing")
         return problems
 
-    def closure(self, name):
+    def closure(self, name: str) -> list[str]:
         try:
             record = self.record("commits", name)
             snapshot = self.record("snapshots", record["snapshot_id"])
@@ -539,13 +541,13 @@ class Store:
         return [f"commit {name}: blob {blob} is missing" for blob in absent]
 
 
-def typed(kind, parts):
+def typed(kind: bytes, parts: list[str]) -> str:
     payload = "\0".join(parts).encode()
     return "sha256:" + hashlib.sha256(b"%s %d\0" % (kind, len(payload)) + payload).hexdigest()
 
 
-def snapshot_id(record):
-    parts = []
+def snapshot_id(record: Fields) -> str:
+    parts: list[str] = []
     for path, name in sorted(record["delta_upsert"].items()):
         parts += [path, name[7:]]
     for path in sorted(record.get("directories") or []):
@@ -553,7 +555,7 @@ def snapshot_id(record):
     return typed(b"snapshot", parts)
 
 
-def commit_id(record):
+def commit_id(record: Fields) -> str:
     parent = (record["parent_commit_id"] or "")[7:]
     fields = [record[name] for name in ("message", "committed_at", "author")]
     return typed(b"commit", [parent, record["snapshot_id"][7:], *fields, ""])
@@ -562,14 +564,14 @@ def commit_id(record):
 class Reader:
     """msgpack as plain packs use it; bytes are given as (offset, length)."""
 
-    def __init__(self, raw):
+    def __init__(self, raw: bytes) -> None:
         self.raw, self.at = raw, 0
 
-    def take(self, size):
+    def take(self, size: int) -> bytes:
         self.at += size
         return self.raw[self.at - size : self.at]
 
-    def value(self):
+    def value(self) -> Any:
         tag = self.take(1)[0]
         if tag < 128:
             return tag
@@ -586,7 +588,7 @@ class Reader:
         return {self.value(): self.value() for _ in range(size)}
 
 
-def op_set_ref(store, request):
+def op_set_ref(store: Store, request: Fields) -> Fields:
     with store.locked():
         now = store.ref(request["branch"])
         if "expect" in request and request["expect"] != now:
@@ -598,7 +600,7 @@ def op_set_ref(store, request):
     return {}
 
 
-def op_get_ref(store, request):
+def op_get_ref(store: Store, request: Fields) -> Fields:
     found = store.ref(request["branch"])
     if found is None:
         raise Refused("not_found", request["branch"])
@@ -607,7 +609,7 @@ def op_get_ref(store, request):
     return {"id": found}
 
 
-def op_set_head(store, request):
+def op_set_head(store: Store, request: Fields) -> Fields:
     if request.get("branch"):
         line = f"ref: refs/heads/{request['branch']}\n"
     else:
@@ -616,9 +618,11 @@ def op_set_head(store, request):
     return {}
 
 
-def op_set_state(store, request):
+def op_set_state(store: Store, request: Fields) -> Fields:
     path = store.state_path(request)
-    if request.get("value") is not None:
+    if has("overwritten-state") and request.get("value") is not None:
+        overwrite(store.files, path, request["value"])
+    elif request.get("value") is not None:
         store.files.put(path, json.dumps(request["value"]).encode(), what="state")
     elif os.path.exists(path):
         store.files.remove(path)
@@ -628,17 +632,35 @@ def op_set_state(store, request):
     return {}
 
 
-def op_get_state(store, request):
+def overwrite(files: Files, path: str, value: Any) -> None:
+    """In place, in one write of the size it had: whole in every model but a torn write."""
+    bare = len(json.dumps([value, "", value]))
+    data = json.dumps([value, " " * (8192 - bare), value]).encode()
+    if not os.path.exists(path):
+        files.put(path, data)
+        return
+    descriptor = os.open(path, os.O_WRONLY)
+    os.pwrite(descriptor, data, 0)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def op_get_state(store: Store, request: Fields) -> Fields:
     try:
         with open(store.state_path(request)) as file:
-            return {"value": json.load(file)}
+            value = json.load(file)
+        if has("overwritten-state"):
+            if value[0] != value[2]:
+                raise Refused("integrity", request["kind"])
+            value = value[0]
+        return {"value": value}
     except FileNotFoundError:
         raise Refused("not_found", request["kind"]) from None
     except ValueError:
         raise Refused("integrity", request["kind"]) from None
 
 
-def op_restore(store, request):
+def op_restore(store: Store, request: Fields) -> Fields:
     data = store.get_blob(request["id"])
     files = Files(store.root)
     files.known.add(os.path.dirname(os.path.dirname(store.root)))
@@ -646,17 +668,17 @@ def op_restore(store, request):
     return {}
 
 
-def op_put_blob(store, request):
+def op_put_blob(store: Store, request: Fields) -> Fields:
     data = base64.b64decode(request["data"])
     return {"id": store.put_blob(data)}
 
 
-def op_put_blob_file(store, request):
+def op_put_blob_file(store: Store, request: Fields) -> Fields:
     with open(request["path"], "rb") as file:
         return {"id": store.put_blob(file.read())}
 
 
-OPS = {
+OPS: dict[str, Callable[[Store, Fields], Fields]] = {
     "put_blob": op_put_blob,
     "put_blob_file": op_put_blob_file,
     "get_blob": lambda s, r: {"data": base64.b64encode(s.get_blob(r["id"])).decode()},
@@ -675,25 +697,27 @@ OPS = {
     "fsck": lambda s, r: {"problems": s.fsck()},
     "gc": lambda s, r: {"removed": s.gc(r.get("grace_seconds", 1209600))},
 }
-EARLY = {
+EARLY: dict[str, tuple[str, Fields]] = {
     "early-answer-blob": ("put_blob", {"id": NOTHING}),
     "early-answer-ref": ("set_ref", {}),
     "early-answer-state": ("set_state", {}),
 }
 
 
-def answer(value):
+def answer(value: Fields) -> None:
     os.write(1, json.dumps(value).encode() + b"\n")
 
 
-def serve(store, request):
-    op = OPS.get(request.get("op"))
+def serve(store: Store, request: Fields) -> None:
+    op = OPS.get(str(request.get("op")))
     if op is None:
-        return answer({"ok": False, "error": "invalid", "detail": "no such op"})
+        answer({"ok": False, "error": "invalid", "detail": "no such op"})
+        return
     name, early = EARLY.get(FLAW, ("", {}))
     if name == request["op"]:
         answer({"ok": True, **early})
-        return op(store, request)
+        op(store, request)
+        return
     try:
         answer({"ok": True, **op(store, request)})
     except Refused as refused:
@@ -704,7 +728,7 @@ def serve(store, request):
         answer({"ok": False, "error": "io", "detail": str(error)})
 
 
-def misbehave():
+def misbehave() -> None:
     if has("hangs"):
         time.sleep(600)
     if has("garbage"):
@@ -716,7 +740,7 @@ def misbehave():
         os.fork()
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     global STYLE, FLAW
     while arguments[0].startswith("--"):
         if arguments[0] == "--style":

@@ -1,0 +1,93 @@
+"""The command: `python -m conformance`, and `python -m conformance diff OLD NEW`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from . import baseline, catalogue, diff, options, plugin, subject
+from .baseline import Baseline
+from .catalogue import Check
+from .options import USAGE, Options
+from .report import files, terminal
+from .report.model import Report
+from .runner import Run
+from .subject import Subject
+from .verdicts import Result
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what was asked for; the exit code."""
+    if arguments[:1] == ["diff"]:
+        return diff.main(arguments[1:])
+    asked = options.parse(arguments)
+    found, problems = plugin.collect()
+    for problem in problems:
+        print(f"the suite cannot be read: {problem}", file=sys.stderr)
+    if problems:
+        return 3
+    if names := catalogue.unknown(asked.ids, found):
+        print(f"--id {names[0]}: no check has this id or requirement", file=sys.stderr)
+        return USAGE
+    checks = catalogue.select(found, asked.ids, asked.profiles)
+    if asked.list:
+        show(checks)
+        return 0
+    try:
+        about = _subject(asked)
+        known = baseline.load(asked.baseline) if asked.baseline else Baseline({}, {})
+    except (subject.SubjectError, baseline.BaselineError) as problem:
+        print(problem, file=sys.stderr)
+        return USAGE
+    return check(asked, about, checks, known)
+
+
+def _subject(asked: Options) -> Subject | None:
+    if asked.url:
+        return subject.at_url(asked.url, asked.profiles)
+    return subject.load(asked.subject) if asked.subject else None
+
+
+def show(checks: Sequence[Check]) -> None:
+    """`--list`: each check with what it proves."""
+    for item in checks:
+        print(f"{item.profile:<18} {item.id:<60} {', '.join(item.requirements)}")
+    print(f"{len(checks)} checks", file=sys.stderr)
+
+
+def check(
+    asked: Options, about: Subject | None, checks: Sequence[Check], known: Baseline
+) -> int:
+    """One run, reported in every form."""
+    progress = terminal.Progress(len(checks), quiet=asked.quiet)
+    started = datetime.now(UTC)
+    begun = time.monotonic()
+    run = Run(asked, about, progress.add)
+    try:
+        run.run(checks)
+    finally:
+        progress.end()
+    order = {item.id: number for number, item in enumerate(checks)}
+    results: list[Result] = sorted(progress.results, key=lambda result: order[result.id])
+    known.apply(results)
+    report = Report(
+        subject=run.subject.shown(),
+        seed=asked.seed,
+        results=results,
+        stale=known.stale(results),
+        left=run.left,
+        seconds=time.monotonic() - begun,
+        started=started.isoformat(timespec="seconds"),
+    )
+    page = files.write(report, asked.report)
+    for line in terminal.lines(
+        report, str(page), verbose=asked.verbose, quiet=asked.quiet, colour=sys.stdout.isatty()
+    ):
+        print(line)
+    return report.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The checks, one file a topic; each names the requirements it proves."""

@@ -1,0 +1,49 @@
+"""The reference as the subject, when none is named: known by its commands alone."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from reference.spec.requirements import PROFILES
+
+from .subject import Subject
+
+_MUSEKIT = (sys.executable, "-m", "reference")
+_SQL = (sys.executable, "-m", "conformance.sql")
+_IDLE = "SELECT 1 / (count(*) = 0)::int FROM jobs WHERE finished_at IS NULL AND run_after <= now()"
+
+
+def reference(folder: Path) -> Subject:
+    """The reference on a free port, its data in `folder`."""
+    port, second = free_port(), free_port()
+    postgres = f"postgresql://postgres@/musekit?host={folder}/postgres"
+    data, objects = ("--data", str(folder)), folder / "objects"
+    shared = ("--postgres", postgres, "--objects", f"file://{objects}")
+    return Subject(
+        name="the reference",
+        url=f"http://127.0.0.1:{port}",
+        profiles=PROFILES,
+        capabilities=("framed",),
+        objects=f"file://{objects}",
+        postgres=postgres,
+        commands={
+            "start": [*_MUSEKIT, "serve", "--port", str(port), *data],
+            "second": [*_MUSEKIT, "serve", "--port", str(second), *data, *shared],
+            "gc": [*_MUSEKIT, "work", *data, "--gc"],
+            "expire_cache": [*_MUSEKIT, "work", *data, "--expire-cache"],
+            "jobs_idle": [*_SQL, postgres, _IDLE],
+            "objects_down": ["mv", str(objects), f"{objects}.away"],
+            "objects_up": ["mv", f"{objects}.away", str(objects)],
+        },
+        second_url=f"http://127.0.0.1:{second}",
+        store=[*_MUSEKIT, "store"],
+    )
+
+
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,177 @@
+"""The suite as a pytest plugin: collects checks, and turns how each ended into a result."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Collection, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import transcript
+from .catalogue import Check, profile_of
+from .client import NoAnswer
+from .lifecycle import wait_for
+from .outcomes import CouldNotRun, NotApplicable, Unmet
+from .redaction import redact
+from .verdicts import Result, Verdict
+from .world import World
+
+CHECKS = Path(__file__).parent / "checks"
+WORLD = pytest.StashKey[World]()
+_WIDTH = 600
+_PATIENCE = 3
+
+
+def check_of(item: pytest.Item) -> Check:
+    """What the marks, the name and the docstring of a test say."""
+    marks = [id for mark in item.iter_markers("requirement") for id in mark.args]
+    ids = tuple(dict.fromkeys(marks))
+    module = Path(str(item.path)).stem.removeprefix("test_")
+    text = getattr(getattr(item, "function", None), "__doc__", None) or item.name
+    return Check(
+        id=f"{module}/{item.name.removeprefix('test_')}",
+        requirements=ids,
+        profile=profile_of(ids),
+        title=" ".join(text.split("\n\n")[0].split()),
+        exclusive=item.get_closest_marker("exclusive") is not None,
+    )
+
+
+class Suite:
+    """Runs the chosen checks in a world, and hands each result on as it comes."""
+
+    def __init__(
+        self,
+        world: World | None = None,
+        chosen: Collection[str] | None = None,
+        emit: Callable[[Result], None] | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.world = world
+        self.chosen = chosen
+        self.emit = emit or (lambda result: None)
+        self.stopped = stopped
+        self.checks: list[Check] = []
+        self.problems: list[str] = []
+        self._compared: tuple[str, object, object] | None = None
+        self._result: Result | None = None
+        self._silent = 0
+
+    def run(self) -> int:
+        """Collects and, where there is a world, runs; pytest's exit code."""
+        arguments = [
+            *("-c", str(CHECKS.parent / "pytest.ini"), "--rootdir", str(CHECKS.parent)),
+            *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:asyncio", "--tb=no"),
+            str(CHECKS),
+        ]
+        if self.world is None:
+            arguments.append("--collect-only")
+        return int(pytest.main(arguments, plugins=[self]))
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """What the absent terminal plugin would have defined, and other plugins read."""
+        group = parser.getgroup("suite")
+        group.addoption("--verbose", type=int, default=0, dest="verbose")
+        group.addoption("--tb", default="no", dest="tbstyle")
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Lets the fixtures find the world."""
+        if self.world is not None:
+            config.stash[WORLD] = self.world
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A check that cannot be imported is the suite's error, not silence."""
+        if report.failed:
+            self.problems.append(f"{report.nodeid}: {report.longrepr}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keeps the chosen checks."""
+        self.checks = [check_of(item) for item in items]
+        if self.chosen is not None:
+            pairs = zip(items, self.checks, strict=True)
+            items[:] = [item for item, check in pairs if check.id in self.chosen]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Each check has names and contents of its own, and a subject that still answers."""
+        assert self.world is not None
+        check = check_of(item)
+        transcript.forget()
+        self._compared = None
+        self._result = Result(check.id, check.requirements, check.profile, Verdict.PASS)
+        self._result.title = check.title
+        self.world.begin(check.id)
+        if self.stopped():
+            raise CouldNotRun("the run was interrupted")
+        if self._silent >= _PATIENCE and not check.profile.startswith("store-"):
+            if problem := wait_for(self.world.subject.url + self.world.subject.ready, 2.0):
+                raise CouldNotRun(f"the subject no longer answers: {problem}")
+            self._silent = 0
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        """Remembers what a failing assertion compared."""
+        self._compared = (op, left, right)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turns the end of a check's phase into its verdict; the first that is no pass stays."""
+        report = yield
+        result = self._result
+        if result is not None:
+            result.ms += round(call.duration * 1000)
+            if call.excinfo is not None and result.verdict is Verdict.PASS:
+                self._judge(result, str(call.when), call.excinfo.value)
+        return report
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Hands the result on."""
+        if self._result is not None:
+            self.emit(self._result)
+            self._result = None
+
+    def _judge(self, result: Result, phase: str, problem: BaseException) -> None:
+        silent = isinstance(problem, NoAnswer) or isinstance(problem.__cause__, NoAnswer)
+        self._silent = self._silent + 1 if silent else 0
+        result.evidence = transcript.exchanges()
+        if isinstance(problem, CouldNotRun):
+            result.verdict, result.detail = Verdict.COULD_NOT_RUN, _short(str(problem))
+        elif isinstance(problem, NotApplicable):
+            result.verdict, result.detail = Verdict.NOT_APPLICABLE, _short(str(problem))
+        elif isinstance(problem, AssertionError) and phase == "call":
+            result.verdict = Verdict.FAIL
+            result.expected, result.actual, result.detail = self._told(problem, result.title)
+        elif isinstance(problem, AssertionError) and phase == "setup":
+            result.verdict = Verdict.COULD_NOT_RUN
+            result.detail = _short(f"the check could not be prepared: {problem}")
+        else:
+            result.verdict = Verdict.SUITE_ERROR
+            last = traceback.extract_tb(problem.__traceback__)[-1]
+            where = f"{Path(last.filename).name}:{last.lineno}"
+            result.detail = _short(f"{type(problem).__name__} at {where}: {problem}")
+
+    def _told(self, problem: AssertionError, title: str) -> tuple[str, str, str]:
+        if isinstance(problem, Unmet):
+            return _short(problem.expected), _short(problem.actual), _short(problem.detail)
+        if self._compared is not None:
+            op, left, right = self._compared
+            sign = "" if op == "==" else f"{op} "
+            return _short(f"{sign}{right!r}"), _short(repr(left)), title
+        lines = str(problem).strip().splitlines()
+        return title, _short(lines[0] if lines else "otherwise"), ""
+
+
+def collect() -> tuple[list[Check], list[str]]:
+    """Every check there is, and what kept some from being found."""
+    suite = Suite()
+    suite.run()
+    return suite.checks, suite.problems
+
+
+def _short(value: Any) -> str:
+    text = redact(str(value))
+    return text if len(text) <= _WIDTH else text[:_WIDTH] + "…"

@@ -1,0 +1,1 @@
+"""One model, five faces: terminal, JSON, JUnit, one page of HTML, a badge."""

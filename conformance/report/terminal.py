@@ -1,0 +1,118 @@
+"""What a person at a terminal sees: progress while it runs, then failures, then the last lines."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from conformance.verdicts import Result, Verdict
+
+from .model import GROUPS, Report, worst
+
+_COLOURS = {
+    Verdict.PASS: "32",
+    Verdict.FAIL: "31",
+    Verdict.SUITE_ERROR: "35",
+    Verdict.COULD_NOT_RUN: "33",
+    Verdict.NOT_APPLICABLE: "2",
+}
+_SHOWN = 40
+
+
+class Progress:
+    """A line that grows while checks end; nothing where no one watches."""
+
+    def __init__(self, total: int, stream: TextIO = sys.stderr, quiet: bool = False) -> None:
+        self.total = total
+        self.results: list[Result] = []
+        self._stream = stream
+        self._live = stream.isatty() and not quiet
+        self._drawn = 0.0
+
+    def add(self, result: Result) -> None:
+        """One more check has ended."""
+        self.results.append(result)
+        now = time.monotonic()
+        if self._live and (now - self._drawn > 0.1 or len(self.results) == self.total):
+            self._drawn = now
+            self._draw(result)
+
+    def _draw(self, result: Result) -> None:
+        done, failed = len(self.results), sum(r.verdict is Verdict.FAIL for r in self.results)
+        width = 24
+        filled = width * done // max(1, self.total)
+        bar = "█" * filled + "░" * (width - filled)
+        line = f"{bar} {done}/{self.total}" + (f", {failed} failed" if failed else "")
+        room = shutil.get_terminal_size().columns - 1
+        self._stream.write("\r\x1b[K" + f"{line}  {result.id}"[:room])
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Takes the line away."""
+        if self._live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def lines(report: Report, place: str, *, verbose: bool, quiet: bool, colour: bool) -> Iterator[str]:
+    """The report for a terminal."""
+
+    def paint(verdict: Verdict, text: str) -> str:
+        return f"\x1b[{_COLOURS[verdict]}m{text}\x1b[0m" if colour else text
+
+    if verbose:
+        for id, results in report.by_requirement().items():
+            verdict = worst(results)
+            yield f"{id:<11} {paint(verdict, f'{verdict:<15}')} {len(results)} checks"
+        yield ""
+    for verdict in GROUPS:
+        results = [r for r in report.results if r.verdict is verdict and not (r.known or r.flaky)]
+        if results:
+            yield from _group(results, paint(verdict, f"{verdict} ({len(results)})"))
+    known = [r for r in report.results if r.known]
+    flaky = [r for r in report.results if r.flaky]
+    if known:
+        yield f"known failures ({len(known)}), which do not count:"
+        yield from (f"  {r.id}: {r.known}" for r in known)
+    if flaky:
+        yield f"flaky ({len(flaky)}), which do not count:"
+        yield from (f"  {r.id}: {r.verdict}: {r.flaky}" for r in flaky)
+    for name in report.stale:
+        yield f"stale: the baseline expects {name} to fail, and it does not: remove the entry"
+    if report.left:
+        yield f"left on the subject, please remove ({len(report.left)}):"
+        yield from (f"  {name}" for name in report.left)
+    if not quiet:
+        profiles = dict.fromkeys(r.profile for r in report.results)
+        yield f"checked    {', '.join(filter(None, profiles)) or 'nothing'}"
+    yield f"against    {report.subject['name']} at {report.subject['url'] or 'no address'}"
+    yield f"verdict    {report.sentence} in {report.seconds:.0f} s, seed {report.seed}"
+    yield f"report     {place}"
+
+
+def _group(results: Sequence[Result], title: str) -> Iterator[str]:
+    """Failures with their ground; those with the same ground share it."""
+    yield title
+    grounds: dict[str, list[Result]] = {}
+    for result in results:
+        ground = f"expected {result.expected}\n    got {result.actual}" if result.expected else ""
+        grounds.setdefault(ground or result.detail, []).append(result)
+    for ground, same in grounds.items():
+        if len(same) > 3:
+            names = ", ".join(result.id for result in same[:_SHOWN])
+            yield f"  {len(same)} checks: {names}{' …' if len(same) > _SHOWN else ''}"
+            yield f"    {ground}"
+            yield f"    for example: {same[0].reproduce}"
+            continue
+        for result in same:
+            yield f"  {result.id}  [{', '.join(result.requirements)}]"
+            yield f"    {result.title}"
+            yield f"    {ground}"
+            if result.expected and result.detail and result.detail != result.title:
+                yield f"    {result.detail}"
+            yield from (f"    | {line[:160]}" for line in result.evidence[-3:])
+            yield f"    {result.reproduce}"
+    yield ""

@@ -1,0 +1,182 @@
+"""One run from start to end: the subject up, the checks out to processes, everything tidied."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import embedded
+from .catalogue import Check
+from .ledger import Ledger, clean_up
+from .lifecycle import Process, wait_for
+from .options import Options
+from .plugin import Suite
+from .redaction import redact
+from .subject import STORE_PROFILES, Subject
+from .verdicts import Result, Verdict
+from .world import World, introduce
+
+Emit = Callable[[Result], None]
+
+
+class Run:
+    """The subject and the checks that were chosen, until all of them have a result."""
+
+    def __init__(self, options: Options, subject: Subject | None, emit: Emit) -> None:
+        self.options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="musekit-conformance-"))
+        self.folder.chmod(0o711)  # an embedded PostgreSQL may run as somebody else
+        self.is_embedded = subject is None
+        self.subject = subject or embedded.reference(self.folder / "data")
+        self.left: list[str] = []
+        self._emit = emit
+        self._done: set[str] = set()
+        self._process: Process | None = None
+        self._lock = threading.Lock()
+        self._workers: list[subprocess.Popen[str]] = []
+        self.interrupted = False
+
+    def run(self, checks: Sequence[Check]) -> None:
+        """Gives every check a result, whatever happens to the subject."""
+        try:
+            with self._quietly_interrupted():
+                self._run(checks)
+        finally:
+            if self._process is not None:
+                self._process.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        why = "the run was interrupted" if self.interrupted else "its process ended before it"
+        for check in checks:
+            if check.id not in self._done:
+                verdict = Verdict.COULD_NOT_RUN if self.interrupted else Verdict.SUITE_ERROR
+                self._finish(without(check, verdict, why))
+
+    def _run(self, checks: Sequence[Check]) -> None:
+        claimed = [check for check in checks if check.profile in self.subject.profiles]
+        for check in checks:
+            if check.profile not in self.subject.profiles:
+                why = f"the subject does not claim the profile {check.profile}"
+                self._finish(without(check, Verdict.NOT_APPLICABLE, why))
+        remote = [check for check in claimed if check.profile not in STORE_PROFILES]
+        local = [check for check in claimed if check.profile in STORE_PROFILES]
+        if remote and (problem := self._bring_up()):
+            for check in remote:
+                self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
+            remote = []
+        world = self._world()
+        if remote:
+            world.unready = introduce(world)
+        try:
+            together = [check for check in remote + local if not check.exclusive]
+            self._in_processes(world, together)
+            alone = [check.id for check in remote + local if check.exclusive]
+            if alone and not self.interrupted:
+                world.process = self._process
+                Suite(world, set(alone), self._finish, lambda: self.interrupted).run()
+        finally:
+            if remote:
+                world.connection.renew()
+                self.left = clean_up(world.ledger, world.owner)
+
+    def _world(self) -> World:
+        return World(
+            subject=self.subject,
+            token=secrets.token_hex(3),
+            seed=self.options.seed,
+            ledger=Ledger(self.folder / "ledger.jsonl"),
+            read_only=self.options.read_only,
+            log=self._process.log if self._process else None,
+        )
+
+    def _bring_up(self) -> str | None:
+        """Starts the subject if that is ours to do, and waits for it; why it is not there."""
+        subject, seconds = self.subject, self.options.wait
+        if command := subject.commands.get("start"):
+            self._process = Process(command, self.folder / "subject.log")
+            try:
+                told = self._process.start(max(seconds, 30.0 if self.is_embedded else 0.0))
+            except OSError as problem:
+                return f"[process] start does not run: {problem}"
+            if not subject.url:
+                subject.url = str(told.get("url", "")).rstrip("/")
+            if self._process.exited():
+                return redact(f"the subject ended at once: {self._process.last_words()}")
+        if not subject.url:
+            return "no address: [subject] url is missing and [process] start did not print one"
+        silence = wait_for(subject.url + subject.ready, seconds)
+        return f"{silence}, for {seconds:g} s" if silence else None
+
+    def _in_processes(self, world: World, checks: Sequence[Check]) -> None:
+        count = min(self.options.jobs, len(checks))
+        shares = [[check.id for check in checks[start::count]] for start in range(count)]
+        threads = [
+            threading.Thread(target=self._in_process, args=(world.to_json(), share))
+            for share in shares
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _in_process(self, world: str, chosen: list[str]) -> None:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "conformance.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        self._workers.append(worker)
+        with worker:
+            worker.stdin.write(json.dumps({"world": world, "chosen": chosen}) + "\n")
+            worker.stdin.close()
+            for line in worker.stdout:
+                self._finish(Result.from_json(json.loads(line)))
+
+    def _finish(self, result: Result) -> None:
+        with self._lock:
+            if result.id in self._done:
+                return
+            self._done.add(result.id)
+            if result.verdict in (Verdict.FAIL, Verdict.SUITE_ERROR, Verdict.COULD_NOT_RUN):
+                result.reproduce = self.options.reproduce(result.id)
+            self._emit(result)
+
+    @contextmanager
+    def _quietly_interrupted(self) -> Iterator[None]:
+        """Ctrl-C ends the checks, not the tidying up."""
+
+        def interrupt(number: int, frame: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            for worker in self._workers:
+                worker.send_signal(signal.SIGINT)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+
+def without(check: Check, verdict: Verdict, why: str) -> Result:
+    """The result of a check that was not run."""
+    result = Result(check.id, check.requirements, check.profile, verdict, check.title)
+    result.detail = why
+    return result

@@ -1,0 +1,199 @@
+"""What every check finds: the subject, three people who talk to it, and names of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .client import Client, Connection, Fields, Refused, succeeded
+from .histories import salt
+from .inspection import Inspection
+from .ledger import Ledger
+from .lifecycle import Process, run_command, until, wait_for
+from .outcomes import CouldNotRun, NotApplicable, Unmet
+from .repository import Repository
+from .subject import Subject, identity
+
+RESTART_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class World:
+    """One run's view of the subject; cheap to make, so that each process of a run has its own."""
+
+    subject: Subject
+    token: str
+    seed: int
+    ledger: Ledger
+    read_only: bool = False
+    unready: str = ""
+    log: Path | None = None
+    process: Process | None = None
+    connection: Connection = field(init=False)
+    namespace: str = ""
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.connection = Connection(self.subject.url)
+
+    @property
+    def owner(self) -> Client:
+        """Whoever owns the repositories of the checks."""
+        return Client(self.connection, identity(self.subject.owner))
+
+    @property
+    def other(self) -> Client:
+        """A stranger with a key."""
+        return Client(self.connection, identity(self.subject.other))
+
+    @property
+    def anyone(self) -> Client:
+        """A stranger without one."""
+        return Client(self.connection)
+
+    @property
+    def inspect(self) -> Inspection:
+        """The subject's insides, as far as it shows them."""
+        return Inspection(self.subject)
+
+    def begin(self, check: str) -> None:
+        """Gives a check its own names, contents and dice."""
+        digits = hashlib.sha256(check.encode()).hexdigest()[:10]
+        self.namespace = f"{self.token}-{digits}"
+        self.made = 0
+        salt.set(f"{self.namespace} {self.seed}")
+
+    @property
+    def dice(self) -> random.Random:
+        """Numbers that the seed decides."""
+        return random.Random(f"{self.seed} {self.namespace.partition('-')[2]}")
+
+    def name(self) -> str:
+        """A repository name that nobody used."""
+        self.made += 1
+        return f"conf-{self.namespace}-{self.made}"
+
+    def require_writes(self) -> None:
+        """Ends the check unless this run may create things on the subject."""
+        if self.read_only:
+            raise NotApplicable("the run is read-only")
+        if self.unready:
+            raise CouldNotRun(self.unready)
+
+    def create(self, client: Client | None = None, **fields: Any) -> Fields:
+        """POST /api/repos, written into the ledger."""
+        self.require_writes()
+        client = client or self.owner
+        assert client.identity is not None
+        value = {"owner": client.identity.handle, "name": self.name(), **fields}
+        answer = succeeded(client.ask("POST", "/api/repos", value))
+        if answer.status not in (200, 201):
+            raise Unmet("200 or 201", str(answer))
+        made = answer.fields
+        if not isinstance(made.get("repoId"), str) or not isinstance(made.get("slug"), str):
+            raise Unmet("slug and repoId", str(answer))
+        self.ledger.created(made["repoId"], f"{value['owner']}/{made['slug']}")
+        return made
+
+    def repository(self, client: Client | None = None, **fields: Any) -> Repository:
+        """A new repository of the owner's, or of another client's."""
+        client = client or self.owner
+        assert client.identity is not None
+        made = self.create(client, **fields)
+        return Repository(client, client.identity.handle, made["slug"], made["repoId"])
+
+    def command(self, name: str) -> str:
+        """Runs one of the subject's own commands; its output."""
+        command = self.subject.commands.get(name)
+        if not command:
+            raise CouldNotRun(f'needs [process] {name} = ["…"] in the subject file')
+        return run_command(command, name).stdout
+
+    def jobs_idle(self, seconds: float = 30.0) -> None:
+        """Waits until the subject says that no job is waiting or running."""
+        if "jobs_idle" not in self.subject.commands:
+            raise CouldNotRun('needs [process] jobs_idle = ["…"] in the subject file')
+
+        def idle() -> bool:
+            try:
+                self.command("jobs_idle")
+            except CouldNotRun:
+                return False
+            return True
+
+        if not until(idle, seconds, 0.1):
+            raise CouldNotRun(f"jobs were not done within {seconds:.0f} s")
+
+    def restart(self) -> None:
+        """Starts the subject again after it was killed, on the same address and data."""
+        process = self.owned()
+        process.start(RESTART_SECONDS)
+        if problem := wait_for(self.subject.url + self.subject.ready, RESTART_SECONDS):
+            raise Unmet("the subject comes back", f"{problem}; {process.last_words()}")
+        self.connection.renew()
+
+    def owned(self) -> Process:
+        """The subject's process, which the suite started and may kill."""
+        if self.process is None:
+            raise CouldNotRun('needs [process] start = ["…"] in the subject file')
+        return self.process
+
+    def log_text(self) -> str:
+        """Everything the subject wrote to its output so far."""
+        if self.log is None or not self.log.exists():
+            raise CouldNotRun('needs [process] start = ["…"], whose output is the log')
+        return self.log.read_text("utf-8", "replace")
+
+    def to_json(self) -> str:
+        """This world for a worker process, keys included: goes through a pipe, not to a disk."""
+        plain = {
+            "subject": self.subject.as_json(),
+            "token": self.token,
+            "seed": self.seed,
+            "ledger": str(self.ledger.path),
+            "read_only": self.read_only,
+            "unready": self.unready,
+            "log": str(self.log) if self.log else None,
+        }
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> World:
+        """The world that `to_json` wrote."""
+        value = json.loads(text)
+        log = Path(value["log"]) if value["log"] else None
+        subject, ledger = Subject.from_json(value["subject"]), Ledger(Path(value["ledger"]))
+        plain = {name: value[name] for name in ("token", "seed", "read_only", "unready")}
+        return cls(subject=subject, ledger=ledger, log=log, **plain)
+
+
+def introduce(world: World) -> str:
+    """Registers both identities where the subject lets one; why nobody can write, or nothing."""
+    if world.read_only or not world.subject.register:
+        return ""
+    for client in (world.owner, world.other):
+        assert client.identity is not None
+        value = {"handle": client.identity.handle, "public_key": public_key(client)}
+        try:
+            answer = world.anyone.ask("POST", "/api/identities", value)
+            succeeded(answer)
+        except Refused as refusal:
+            return (
+                f"POST /api/identities was refused: {refusal.actual}. If keys are registered in"
+                " another way, name known ones under [auth] and set register = false"
+            )
+        except Unmet as problem:
+            return f"POST /api/identities: {problem}"
+    return ""
+
+
+def public_key(client: Client) -> str:
+    """The text of a client's public key."""
+    from reference.wire.provenance import public_key as text
+
+    assert client.identity is not None
+    return text(client.identity.seed)

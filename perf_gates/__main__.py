@@ -1,0 +1,138 @@
+"""`python -m perf_gates`: measures, judges, reports; the exit code is what a release hangs on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from . import budgets, calibration, measuring, stacks, verdicts
+from .commands import CouldNotRun, WrongResult
+from .contests import Bench
+from .peers import PEERS
+from .report import html, markdown, terminal
+from .report.document import Document, document
+from .sources import Sources
+from .subject import Subject
+
+USAGE, COULD_NOT_RUN = 2, 3
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m perf_gates", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the quick rows, fewer runs")
+    parser.add_argument("--stack", choices=stacks.STACKS, default="embedded")
+    parser.add_argument("--url", help="external: a server that runs already")
+    parser.add_argument("--postgres", metavar="DSN", help="external: a database for our server")
+    parser.add_argument("--objects", metavar="URL", help="external: its object store, s3://…")
+    parser.add_argument("--serve", metavar="COMMAND", help="starts another server than the kit's")
+    names = [*PEERS, "none"]
+    parser.add_argument("--compare", action="append", choices=names, help="default: git")
+    parser.add_argument("--id", action="append", metavar="ROW", help="only rows that begin so")
+    parser.add_argument("--runs", type=int, help="runs of each scenario")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="perf.json, perf.md, perf.html")
+    parser.add_argument("--budgets", type=Path, default=budgets.BUDGETS, metavar="FILE")
+    parser.add_argument("--list", action="store_true", help="the rows, and nothing else")
+    parser.add_argument("--work", type=Path, help="where to write (default: a temporary folder)")
+    return parser.parse_args(words)
+
+
+def chosen(rows: Sequence[budgets.Row], quick: bool, ids: Sequence[str]) -> list[budgets.Row]:
+    """The rows to measure: those named, else those of the tier."""
+    if ids:
+        return [row for row in rows if row.id.startswith(tuple(ids))]
+    return [row for row in rows if row.tier == "quick" or not quick]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """One run; 0 every gate passes, 1 one fails, 2 usage, 3 too noisy or could not run."""
+    arguments = _arguments(words)
+    try:
+        found = budgets.load(arguments.budgets)
+        measuring.check(found.rows)
+        rows = chosen(found.rows, arguments.quick, arguments.id or [])
+    except budgets.BudgetError as problem:
+        print(problem, file=sys.stderr)
+        return USAGE
+    if not rows or (arguments.runs is not None and arguments.runs < 1):
+        print("no row begins with such an id, or no runs: see --list", file=sys.stderr)
+        return USAGE
+    if arguments.list:
+        for row in rows:
+            print(f"{row.id:28}{row.source:10}{row.tier:7}{row.what}")
+        return 0
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        made = run(arguments, rows, found.sources)
+    except CouldNotRun as problem:
+        print(f"could not run: {problem}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        print("interrupted: nothing was reported", file=sys.stderr)
+        return COULD_NOT_RUN
+    print("\n".join(terminal.lines(made)))
+    if arguments.report:
+        write(made, arguments.report)
+        print(f"report: {arguments.report / 'perf.html'}")
+    ended = [row["verdict"] and verdicts.Verdict(row["verdict"]) for row in made["rows"]]
+    return verdicts.exit_code(ended)
+
+
+def run(
+    arguments: argparse.Namespace, rows: Sequence[budgets.Row], sources: Mapping[str, str]
+) -> Document:
+    """Starts the stack, measures the rows, cleans up."""
+    peers = [name for name in arguments.compare or ["git"] if name != "none"]
+    tier = "quick" if arguments.quick else "full"
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(
+        prefix="perf-", dir=arguments.work, ignore_cleanup_errors=True
+    ) as name:
+        work = Path(name)
+        work.chmod(0o711)  # a database that we start as root runs as somebody else
+        machine = calibration.describe(work)
+        (work / "sources").mkdir()
+        tell(f"starting the {arguments.stack} stack")
+        with stacks.running(stacks.Options.of(vars(arguments)), work) as stack:
+            home = Path(os.environ.get("MUSEKIT_HOME") or work / "home")
+            subject = Subject(stack.url, home)
+            try:
+                subject.wait()
+                bench = Bench(stack, subject, Sources(work / "sources"), work, peers)
+                measured = measuring.measure(rows, bench, tier, arguments.runs, tell)
+            finally:
+                for kept in subject.close():
+                    tell(f"could not remove the repository {kept}")
+    about = {"tier": tier, "seconds": round(time.monotonic() - started), "images": stack.images}
+    return document(measured, machine, stack.name, sources, about)
+
+
+def write(made: Document, folder: Path) -> None:
+    """All forms of the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    (folder / "perf.json").write_text(text, encoding="utf-8")
+    (folder / "perf.md").write_text(markdown.page(made), encoding="utf-8")
+    (folder / "perf.html").write_text(html.page(made), encoding="utf-8")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except WrongResult as problem:
+        sys.exit(f"the server cannot be measured: {problem}")

@@ -1,0 +1,186 @@
+"""Push, clone and the daily commands as a user types them, beside the same work of the peers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..commands import WrongResult, musekit
+from ..contests import OURS, Bench, Contest, Trial
+from ..peers import Peer, opened
+from ..sources import Expected, check_tree
+from ..subject import Repository
+
+
+def push_once(bench: Bench, source: Path, repository: Repository) -> tuple[float, dict[str, Any]]:
+    """One push of `main`, from start to exit, and what it said."""
+    home = bench.subject.home
+    musekit("remote", "add", repository.slug, repository.url, folder=source, home=home)
+    os.sync()
+    done = musekit("push", repository.slug, "main", "--json", folder=source, home=home)
+    return done.seconds, json.loads(done.output)
+
+
+def steps(said: Mapping[str, Any]) -> dict[str, float]:
+    """The steps that a command with `--json` tells, in seconds."""
+    return {f"step {name}": value / 1000 for name, value in said.get("ms", {}).items()}
+
+
+@contextmanager
+def push(bench: Bench, shape: str, store: str = "packed") -> Iterator[Contest]:
+    """Push to an empty repository, from process start to exit."""
+    history = bench.sources.history(shape)
+    source = bench.sources.folder(shape, store == "loose")
+    cloned = False
+
+    def ours() -> Mapping[str, float]:
+        nonlocal cloned
+        repository = bench.subject.create()
+        seconds, said = push_once(bench, source, repository)
+        if said["stored_commits"] != len(history.commits):
+            raise WrongResult(f"{said['stored_commits']} commits stored")
+        repository.check_head(history.head)
+        if not cloned:  # once is enough: what arrived can be cloned, to the last file
+            _clone_ours(bench, repository, Expected(history))
+            cloned = True
+        repository.settle(history.head)
+        bench.subject.delete(repository)
+        return {"push": seconds, "commits": said["stored_commits"], **steps(said)}
+
+    trials: dict[str, Trial] = {OURS: ours}
+    with ExitStack() as stack:
+        peers, absent = opened(bench, stack)
+        for peer in peers:
+            theirs = peer.source(shape, store == "loose")
+
+            def trial(peer: Peer = peer, theirs: Path = theirs) -> Mapping[str, float]:
+                url = peer.empty_remote()
+                os.sync()
+                seconds = peer.push(theirs, url)
+                peer.check_pushed(theirs, url)
+                bench.sources.remove(peer.served(url))
+                return {"push": seconds}
+
+            trials[peer.name] = trial
+        yield Contest(trials, absent)
+
+
+@contextmanager
+def clone(bench: Bench, shape: str) -> Iterator[Contest]:
+    """Clone with the working tree, everything verified, from process start to exit."""
+    expected = Expected(bench.sources.history(shape))
+    repository = bench.subject.create()
+    repository.push(bench.sources.pack(shape), expected.history.head)
+    repository.settle(expected.history.head)
+    trials: dict[str, Trial] = {OURS: lambda: _clone_ours(bench, repository, expected)}
+    with ExitStack() as stack:
+        peers, absent = opened(bench, stack)
+        for peer in peers:
+            url = peer.filled_remote(shape)
+            for way, options in peer.ways(url).items():
+
+                def trial(
+                    peer: Peer = peer, url: str = url, options: tuple[str, ...] = options
+                ) -> Mapping[str, float]:
+                    into = bench.work / "theirs"
+                    os.sync()
+                    seconds = peer.clone(url, into, *options)
+                    check_tree(into, expected.manifest)
+                    peer.check(into, expected.history)
+                    bench.sources.remove(into)
+                    return {"clone": seconds}
+
+                trials[way] = trial
+        yield Contest(trials, absent)
+    bench.subject.delete(repository)
+
+
+def _clone_ours(bench: Bench, repository: Repository, expected: Expected) -> Mapping[str, float]:
+    into = bench.work / "clone"
+    os.sync()
+    done = musekit("clone", repository.url, into, "--json", home=bench.subject.home)
+    said = json.loads(done.output)
+    if said["commits"] != len(expected.history.commits):
+        raise WrongResult(f"{said['commits']} commits cloned")
+    check_tree(into, expected.manifest)
+    bench.sources.remove(into)
+    return {"clone": done.seconds, **steps(said)}
+
+
+@contextmanager
+def incremental(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
+    """One commit pushed, pulled by somebody else, and a fetch that brings nothing."""
+    home = bench.subject.home
+    history = bench.sources.history(shape)
+    repository = bench.subject.create()
+    repository.push(bench.sources.pack(shape), history.head)
+    repository.settle(history.head)
+    near, far = bench.work / "near", bench.work / "far"
+    for folder in (near, far):
+        musekit("clone", repository.url, folder, home=home)
+    # A clone may not name its origin: then it is named here.
+    for folder in (near, far):
+        musekit("remote", "add", "perf", repository.url, folder=folder, home=home)
+    numbers = count()
+
+    def ours() -> Mapping[str, float]:
+        _edit(near, next(numbers))
+        musekit("commit", "-m", "one more", folder=near, home=home)
+        os.sync()
+        pushed = musekit("push", "perf", "main", "--json", folder=near, home=home)
+        head = str(json.loads(pushed.output)["head"])
+        repository.check_head(head)
+        repository.settle(head)
+        pulled = musekit("pull", "perf", "--json", folder=far, home=home)
+        if json.loads(pulled.output)["head"] != head:
+            raise WrongResult("the pull did not bring the pushed head")
+        _check_same(near, far)
+        fetched = musekit("fetch", "perf", "--json", folder=far, home=home)
+        seconds = pushed.seconds, pulled.seconds, fetched.seconds
+        return dict(zip(("push one", "pull one", "fetch none"), seconds, strict=True))
+
+    trials: dict[str, Trial] = {OURS: ours}
+    with ExitStack() as stack:
+        peers, absent = opened(bench, stack)
+        for peer in peers:
+            url = peer.filled_remote(shape)
+            left, right = (bench.work / f"{side}-{peer.name}" for side in ("near", "far"))
+            for folder in (left, right):
+                peer.clone(url, folder)
+            turns = count()
+
+            def trial(
+                peer: Peer = peer,
+                url: str = url,
+                left: Path = left,
+                right: Path = right,
+                turns: Iterator[int] = turns,
+            ) -> Mapping[str, float]:
+                _edit(left, next(turns))
+                peer.commit(left)
+                os.sync()
+                pushed = peer.push(left, url)
+                pulled = peer.pull(right)
+                _check_same(left, right)
+                return {"push one": pushed, "pull one": pulled, "fetch none": peer.fetch(right)}
+
+            trials[peer.name] = trial
+        yield Contest(trials, absent)
+        for folder in [near, far, *bench.work.glob("near-*"), *bench.work.glob("far-*")]:
+            bench.sources.remove(folder)
+    bench.subject.delete(repository)
+
+
+def _edit(folder: Path, number: int) -> None:
+    (folder / "src" / "file_0000.py").write_text(f"edited = {number}\n")
+
+
+def _check_same(near: Path, far: Path) -> None:
+    name = Path("src") / "file_0000.py"
+    if (near / name).read_bytes() != (far / name).read_bytes():
+        raise WrongResult("what was pulled is not what was pushed")
