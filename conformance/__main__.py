@@ -57,9 +57,7 @@ def show(checks: Sequence[Check]) -> None:
     print(f"{len(checks)} checks", file=sys.stderr)
 
 
-def check(
-    asked: Options, about: Subject | None, checks: Sequence[Check], known: Baseline
-) -> int:
+def check(asked: Options, about: Subject | None, checks: Sequence[Check], known: Baseline) -> int:
     """One run, reported in every form."""
     progress = terminal.Progress(len(checks), quiet=asked.quiet)
     started = datetime.now(UTC)

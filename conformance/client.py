@@ -106,7 +106,8 @@ class Connection:
         self.http = self._new()
 
     def _new(self) -> httpx.Client:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+        # Servers close idle connections after a few seconds: whoever reuses one then loses a race.
+        limits = httpx.Limits(max_connections=64, keepalive_expiry=1.0)
         return httpx.Client(timeout=self.timeout, limits=limits, trust_env=False)
 
 
@@ -139,17 +140,18 @@ class Client:
         method: str,
         target: str,
         body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         *,
         signed: bool = True,
     ) -> Answer:
         """Sends bytes and gives whatever is answered; `target` is a path or a whole URL."""
         url = target if "://" in target else self.connection.url + target
-        sent = {"accept": JSON, **(headers or {})}
+        sent: dict[str, Any] = {"accept": JSON, **(headers or {})}
         if signed and self.identity is not None and "authorization" not in sent:
             sent["authorization"] = self.sign(method, url, body)
+        raw = [(n.encode(), v.encode() if isinstance(v, str) else v) for n, v in sent.items()]
         try:
-            response = self.connection.http.request(method, url, content=body, headers=sent)
+            response = self.connection.http.request(method, url, content=body, headers=raw)
         except httpx.HTTPError as problem:
             transcript.note(f"{method} {shown_url(target)} → {type(problem).__name__}")
             what = f"{type(problem).__name__} at {method} {shown_url(target)}"
@@ -168,12 +170,12 @@ class Client:
         *,
         form: str = JSON,
         accept: str = JSON,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         signed: bool = True,
     ) -> Answer:
         """Sends a value, if any, and gives whatever is answered."""
         body = b"" if value is None else encoded(value, form)
-        sent = {"accept": accept, **(headers or {})}
+        sent: dict[str, str | bytes] = {"accept": accept, **(headers or {})}
         if value is not None:
             sent["content-type"] = form
         return self.send(method, target, body, sent, signed=signed)

@@ -43,11 +43,13 @@ class Ledger:
         return names
 
 
-def clean_up(ledger: Ledger, client: Client) -> list[str]:
+def clean_up(ledger: Ledger, *clients: Client) -> list[str]:
     """Deletes every repository that is left; the names of those that could not be removed."""
 
     def remove(item: tuple[str, str]) -> str | None:
         id, name = item
+        owner = name.partition("/")[0]
+        client = next((c for c in clients if c.identity and c.identity.handle == owner), clients[0])
         try:
             answer = client.ask("DELETE", f"/api/repos/{quote(id, safe='')}")
         except Unmet as problem:

@@ -16,6 +16,8 @@ from .histories import Commit, ancestry
 from .outcomes import Unmet
 
 Value = dict[str, Any]
+Tree = tuple[dict[str, str], list[str]]
+_NOTHING: Tree = ({}, [])
 
 
 def plain(*tips: Commit, known: Iterable[Commit] = ()) -> Value:
@@ -114,21 +116,21 @@ class Contents:
     blobs: dict[str, bytes] = field(default_factory=dict)
     value: Value = field(default_factory=dict)
 
-    def trees(self, known: Iterable[Commit] = ()) -> dict[str, tuple[dict[str, str], list[str]]]:
+    def trees(self, known: Iterable[Commit] = ()) -> dict[str, Tree]:
         """Each snapshot's rebuilt manifest and directories, proven against its id."""
         trees = {commit.snapshot: (commit.manifest, list(commit.directories)) for commit in known}
         for name, record in self.snapshots.items():
             parent = record.get("parent_snapshot_id")
             if parent is not None and parent not in trees:
                 raise Unmet("each delta stands on what the receiver has", f"{name} on {parent}")
-            below, inherited = trees[parent] if parent else ({}, [])
+            below, inherited = trees[parent] if parent else _NOTHING
             gone = set(record.get("delta_remove", ()))
             if not gone <= below.keys():
                 raise Unmet("removals of paths that are there", f"{sorted(gone - below.keys())}")
             tree = {p: b for p, b in below.items() if p not in gone}
             tree |= record.get("delta_upsert", {})
-            listed = record.get("directories")
-            explicit: list[str] = inherited if listed is None else list(listed)
+            listed: list[str] | None = record.get("directories")
+            explicit = inherited if listed is None else listed
             if oracle.snapshot_id(tree, explicit) != name:
                 raise Unmet(f"a manifest that hashes to {name}", oracle.snapshot_id(tree, explicit))
             trees[name] = (tree, explicit)

@@ -85,7 +85,7 @@ class Run:
         finally:
             if remote:
                 world.connection.renew()
-                self.left = clean_up(world.ledger, world.owner)
+                self.left = clean_up(world.ledger, world.owner, world.other)
 
     def _world(self) -> World:
         return World(

@@ -36,9 +36,9 @@ def attacks(requirement: str) -> list[dict[str, Any]]:
 
 def pack(name: str) -> bytes:
     """The bytes of a pack."""
-    return (FOLDER / f"{name}.mpack").read_bytes()
+    return bytes((FOLDER / f"{name}.mpack").read_bytes())
 
 
 def hostile(row: dict[str, Any]) -> bytes:
     """The bytes of a hostile pack."""
-    return (FOLDER / "hostile" / row["file"]).read_bytes()
+    return bytes((FOLDER / "hostile" / row["file"]).read_bytes())

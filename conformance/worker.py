@@ -21,11 +21,13 @@ def main() -> int:
             results.write(json.dumps(result.as_json()) + "\n")
             results.flush()
 
-        suite = Suite(World.from_json(told["world"]), set(told["chosen"]), emit)
+        world = World.from_json(told["world"])
         try:
-            suite.run()
+            Suite(world, set(told["chosen"]), emit).run()
         except KeyboardInterrupt:
             return 130
+        finally:
+            world.end()
     return 0
 
 

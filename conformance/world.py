@@ -33,6 +33,7 @@ class World:
     unready: str = ""
     log: Path | None = None
     process: Process | None = None
+    helper: Process | None = None
     connection: Connection = field(init=False)
     namespace: str = ""
     made: int = 0
@@ -127,6 +128,25 @@ class World:
 
         if not until(idle, seconds, 0.1):
             raise CouldNotRun(f"jobs were not done within {seconds:.0f} s")
+
+    def second(self) -> str:
+        """The address of another server process on the same data, started when first asked for."""
+        if "second" not in self.subject.commands or not self.subject.second_url:
+            raise CouldNotRun('needs [process] second = ["…"] and second_url = "http://…"')
+        url = self.subject.second_url
+        if self.helper is None:
+            self.helper = Process(
+                self.subject.commands["second"], self.ledger.path.parent / "2.log"
+            )
+            self.helper.start(RESTART_SECONDS)
+        if problem := wait_for(url + self.subject.ready, RESTART_SECONDS):
+            raise CouldNotRun(f"[process] second does not run: {problem}")
+        return url
+
+    def end(self) -> None:
+        """Stops what this world started."""
+        if self.helper is not None:
+            self.helper.stop()
 
     def restart(self) -> None:
         """Starts the subject again after it was killed, on the same address and data."""

@@ -16,6 +16,7 @@ from types import FrameType
 from . import budgets, calibration, measuring, stacks, verdicts
 from .commands import CouldNotRun, WrongResult
 from .contests import Bench
+from .neighbours import Neighbours
 from .peers import PEERS
 from .report import html, markdown, terminal
 from .report.document import Document, document
@@ -28,7 +29,7 @@ USAGE, COULD_NOT_RUN = 2, 3
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m perf_gates", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the quick rows, fewer runs")
-    parser.add_argument("--stack", choices=stacks.STACKS, default="embedded")
+    parser.add_argument("--stack", choices=budgets.STACKS, default="embedded")
     parser.add_argument("--url", help="external: a server that runs already")
     parser.add_argument("--postgres", metavar="DSN", help="external: a database for our server")
     parser.add_argument("--objects", metavar="URL", help="external: its object store, s3://…")
@@ -44,11 +45,14 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def chosen(rows: Sequence[budgets.Row], quick: bool, ids: Sequence[str]) -> list[budgets.Row]:
-    """The rows to measure: those named, else those of the tier."""
+def chosen(
+    rows: Sequence[budgets.Row], stack: str, quick: bool, ids: Sequence[str]
+) -> list[budgets.Row]:
+    """The rows to measure: those named, else those of the tier that the stack has the means for."""
     if ids:
         return [row for row in rows if row.id.startswith(tuple(ids))]
-    return [row for row in rows if row.tier == "quick" or not quick]
+    here = [row for row in rows if stack in row.stacks]
+    return [row for row in here if row.tier == "quick" or not quick]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -57,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         found = budgets.load(arguments.budgets)
         measuring.check(found.rows)
-        rows = chosen(found.rows, arguments.quick, arguments.id or [])
+        rows = chosen(found.rows, arguments.stack, arguments.quick, arguments.id or [])
     except budgets.BudgetError as problem:
         print(problem, file=sys.stderr)
         return USAGE
@@ -109,12 +113,19 @@ def run(
             subject = Subject(stack.url, home)
             try:
                 subject.wait()
+                everything = Neighbours(lambda: stack.allies)
                 bench = Bench(stack, subject, Sources(work / "sources"), work, peers)
                 measured = measuring.measure(rows, bench, tier, arguments.runs, tell)
+                cores = everything.cores()
             finally:
                 for kept in subject.close():
                     tell(f"could not remove the repository {kept}")
-    about = {"tier": tier, "seconds": round(time.monotonic() - started), "images": stack.images}
+    about = {
+        "tier": tier,
+        "neighbour_cores": round(cores, 2),
+        "seconds": round(time.monotonic() - started),
+        "images": stack.images,
+    }
     return document(measured, machine, stack.name, sources, about)
 
 

@@ -25,6 +25,7 @@ SCALES: dict[str, float] = {
 EXACT = frozenset({"MB", "KiB", "bytes", "%", "count"})
 """Units that noise does not touch: every single run has to keep the budget."""
 TIERS = ("quick", "full")
+STACKS = ("embedded", "containers", "external")
 BOUNDS = ("most", "least")
 Option = str | int
 
@@ -48,8 +49,10 @@ class Row:
     budget: float | None = None
     published: float | None = None
     beside: str | None = None
+    of: str = "ms"
     bound: str = "most"
     tier: str = "full"
+    stacks: Sequence[str] = STACKS
     runs: int | None = None
     note: str = ""
 
@@ -78,9 +81,11 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "budget": (int, float),
     "published": (int, float),
     "beside": (str,),
+    "of": (str,),
     "bound": (str,),
     "tier": (str,),
     "runs": (int,),
+    "stacks": (list,),
     "note": (str,),
 }
 
@@ -130,11 +135,13 @@ def _problems(entry: dict[str, Any], sources: Mapping[str, str], ids: set[str]) 
         found.append("there is an earlier row with this id")
     if entry["source"] not in sources:
         found.append(f"source {entry['source']} is not in [sources]")
-    for name, allowed in (("unit", SCALES), ("tier", TIERS), ("bound", BOUNDS)):
+    for name, allowed in (("unit", SCALES), ("of", SCALES), ("tier", TIERS), ("bound", BOUNDS)):
         if name in entry and entry[name] not in allowed:
             found.append(f"{name} {entry[name]!r} is none of {', '.join(allowed)}")
     if (entry["unit"] == "×") != ("beside" in entry):
         found.append("a ratio has the unit × and says what it is taken beside, and only a ratio")
+    if not entry.get("stacks", STACKS) or not set(entry.get("stacks", STACKS)) <= set(STACKS):
+        found.append(f"stacks has to name some of {', '.join(STACKS)}")
     for name in ("budget", "published", "runs"):
         if entry.get(name, 1) < 0 or (name == "runs" and entry.get(name, 1) < 1):
             found.append(f"{name} has to be positive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[1]
-MUSEKIT = (sys.executable, "-m", "reference")
+MUSEKIT = tuple(shlex.split(os.environ.get("MUSEKIT_COMMAND", "")))
+MUSEKIT = MUSEKIT or (sys.executable, "-m", "reference")
+"""How the kit's commands are run; `MUSEKIT_COMMAND` names another build of them."""
 TIMEOUT = 600.0
 
 

@@ -110,7 +110,7 @@ def _measure(
         watch = Neighbours(lambda: bench.stack.allies)
         samples = hold(contest, runs)
         outcomes = [judge(row, contest, samples, watch.cores()) for row in group]
-        if any(outcome.verdict is Verdict.TOO_NOISY for outcome in outcomes):
+        if any(outcome.detail.startswith("spread") for outcome in outcomes):
             for name, measures in hold(contest, runs).items():  # as many again may settle it
                 for measure_name, values in measures.items():
                     samples[name][measure_name] += values
@@ -133,7 +133,7 @@ def judge(row: Row, contest: Contest, samples: Samples, neighbours: float) -> Ou
         unit = SCALES[row.unit]
         found = estimate(ours).scaled(unit)
     elif row.beside in ratios:
-        unit = 1.0
+        unit = SCALES[row.of]
         found = ratios[row.beside]
     else:
         why = contest.absent.get(row.beside, "it takes no part in this run: --compare")

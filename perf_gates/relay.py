@@ -24,6 +24,7 @@ class Relay:
         self._upstream = upstream
         self._observe = observe
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -35,6 +36,11 @@ class Relay:
             self.counts.clear()
         return taken
 
+    def finish(self) -> None:
+        """Returns once all connections have ended."""
+        while self._threads:
+            self._threads.pop().join()
+
     def close(self) -> None:
         """Accepts nothing more."""
         self._listener.close()
@@ -45,22 +51,25 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            self._serve(near)
+            thread = threading.Thread(target=self._serve, args=(near,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, near: socket.socket) -> None:
-        try:
-            far = _connect(self._upstream)
-        except OSError:
-            near.close()
-            return
-        self.counts["connections"] += 1
-        observer = self._observe(self.counts) if self._observe else None
-        for source, target, name, seen in (
-            (near, far, "up", observer),
-            (far, near, "down", None),
-        ):
-            words = (source, target, name, seen)
-            threading.Thread(target=self._pass, args=words, daemon=True).start()
+        """One connection, until both sides have said all they had to say."""
+        with near:
+            try:
+                far = _connect(self._upstream)
+            except OSError:
+                return  # nobody there: the client sees its connection closed
+            with far:
+                with self._lock:
+                    self.counts["connections"] += 1
+                seen = self._observe(self.counts) if self._observe else None
+                back = threading.Thread(target=self._pass, args=(far, near, "down", None))
+                back.start()
+                self._pass(near, far, "up", seen)
+                back.join()
 
     def _pass(
         self, source: socket.socket, target: socket.socket, name: str, seen: Observer | None
@@ -75,7 +84,14 @@ class Relay:
             target.shutdown(socket.SHUT_WR)
         except OSError:
             for end in (source, target):
-                end.close()
+                _hang_up(end)
+
+
+def _hang_up(end: socket.socket) -> None:
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is gone already
 
 
 def _connect(address: Address) -> socket.socket:

@@ -20,7 +20,8 @@ from .commands import MUSEKIT, SOURCES, CouldNotRun
 POSTGRES_IMAGE = "postgres:18"
 MINIO_IMAGE = "minio/minio:latest"
 READY_SECONDS = 90.0
-STACKS = ("embedded", "containers", "external")
+INSECURE = ("--insecure",)
+"""For the client, where presigned URLs lead to a container's address without TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Stack:
     objects: str | None = None
     allies: list[int] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
     images: dict[str, str] = field(default_factory=dict)
 
 
@@ -139,6 +141,8 @@ def _containers(options: Options, work: Path) -> Iterator[Stack]:
         "postgres": os.environ.get("MUSEKIT_POSTGRES_IMAGE", POSTGRES_IMAGE),
         "minio": os.environ.get("MUSEKIT_MINIO_IMAGE", MINIO_IMAGE),
     }
+    # All that is started here is stopped here; the reaper would be one more image to pull.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     try:
         from testcontainers.community.minio import MinioContainer
         from testcontainers.community.postgres import PostgresContainer
@@ -178,6 +182,7 @@ def _containers(options: Options, work: Path) -> Iterator[Stack]:
             )
         )
         made.images = images
+        made.flags = INSECURE
         for container in (postgres, minio):
             wrapped = container.get_wrapped_container()
             wrapped.reload()

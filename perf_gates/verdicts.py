@@ -39,7 +39,7 @@ def judge(row: Row, found: Estimate, neighbours: float = 0.0) -> tuple[Verdict |
     if clears:
         return Verdict.PASS, ""
     if not misses:
-        spread = f"{found.low:.4g} to {found.high:.4g} {row.unit} spans the budget"
+        spread = f"spread: {found.low:.4g} to {found.high:.4g} {row.unit} spans the budget"
         return Verdict.TOO_NOISY, f"{spread}: take more runs, or a quieter machine"
     if neighbours > NEIGHBOUR_CORES:
         busy = f"other processes used {neighbours:.1f} cores meanwhile"

@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from reference.client import arguments as network_arguments
 from reference.wire.errors import ProtocolError
 
 OK, WRONG, USAGE, BROKEN, NOT_FOUND, REMOTE = 0, 1, 2, 3, 4, 5
@@ -312,30 +314,6 @@ def network(arguments: argparse.Namespace) -> int:
     return commands.COMMANDS[arguments.command](arguments, _open)
 
 
-def _add_network(add: Callable[..., argparse.ArgumentParser]) -> None:
-    def talk(name: str, what: str, positional: str = "") -> argparse.ArgumentParser:
-        command = add(network, name, what)
-        for argument in positional.split():
-            nargs = "?" if argument.endswith("?") else None
-            default = "origin" if argument == "name?" else None
-            command.add_argument(argument.removesuffix("?"), nargs=nargs, default=default)
-        command.add_argument("--json", action="store_true", help="counts, bytes and milliseconds")
-        command.add_argument("--insecure", action="store_true", help="sign over plain http, too")
-        return command
-
-    remotes = add(network, "remote", "Names remote repositories, http(s)://host/owner/slug.")
-    adding = remotes.add_subparsers(dest="action", required=True).add_parser("add")
-    adding.add_argument("name")
-    adding.add_argument("url")
-    pushing = talk("push", "Pushes a branch, the current one unless it is named.", "name? branch?")
-    pushing.add_argument("--create", action="store_true", help="make the remote repository first")
-    pushing.add_argument("--force", action="store_true", help="move the branch to any commit")
-    talk("fetch", "Fetches all branches as NAME/BRANCH; your own stay where they are.", "name?")
-    talk("pull", "Fetches, then merges the branch of the current one's name.", "name?")
-    talk("clone", "Copies a remote repository into a new folder, verified.", "url dir?")
-    talk("ls-remote", "Lists the branches of a remote repository.", "url")
-
-
 OWN_OPTIONS = (serve, work, fixture)
 """Commands that read their options themselves, so that nobody else imports what they need."""
 
@@ -385,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
     adapter = add(store)
     adapter.add_argument("action", choices=["init", "batch"])
     adapter.add_argument("dir")
-    _add_network(add)
+    network_arguments.add(partial(add, network))
     add(serve)
     add(work)
     add(fixture)

@@ -47,7 +47,7 @@ def set_field(field: str, value: Any, rehash: bool = True) -> Any:
     def bend(pack: packs.Value) -> None:
         record = pack["commits"][0]
         record[field] = value
-        if rehash:
+        if rehash and field != "commit_id":
             try:
                 record["commit_id"] = oracle.commit_id(record)
             except (TypeError, AttributeError, UnicodeEncodeError):
@@ -123,9 +123,7 @@ def test_a_field_of_another_type_is_refused(repo: Repository, field: str, value:
         ("unheard_of", ["\udfff"]),
     ],
 )
-def test_no_text_holds_a_nul_or_half_a_character(
-    repo: Repository, field: str, value: Any
-) -> None:
+def test_no_text_holds_a_nul_or_half_a_character(repo: Repository, field: str, value: Any) -> None:
     """NUL and lone surrogates are refused in known and unknown fields, keys and nested values."""
     only_if_right(repo, commit("a"), set_field(field, value), "malformed")
 
@@ -282,7 +280,7 @@ def last_bits(text: str) -> str:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     other = text[:-1] + alphabet[alphabet.index(text[-1]) | 1]
     pad = "=" * (-len(text) % 4)
-    assert urlsafe_b64decode(other + pad) == urlsafe_b64decode(text + pad)
+    assert urlsafe_b64decode(other + pad) == urlsafe_b64decode(text + pad) != b""
     return other
 
 
@@ -314,7 +312,7 @@ def test_a_bad_key_is_refused(repo: Repository, how: str) -> None:
     key = tip.record["signer_public_key"]
     wrong = {
         "no prefix": key.removeprefix("ed25519:"),
-        "spare bits": last_bits(key),
+        "spare bits": "ed25519:" + last_bits(key.removeprefix("ed25519:")),
         "another key": signed(commit("b"), bytes(32)).record["signer_public_key"],
         "short": key[:-1],
     }[how]

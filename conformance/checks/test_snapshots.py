@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conformance import oracle, packs
+from conformance import packs
 from conformance.checks.conftest import NewRepository
 from conformance.expectations import only_if_right, refused, requirement, unchanged
 from conformance.histories import child_of, commit, with_tree
@@ -112,7 +112,8 @@ def test_what_is_not_there_cannot_be_removed(repo: Repository, where: str) -> No
 def test_a_path_is_changed_once(repo: Repository, how: str) -> None:
     """A path stands once in the removals and not in the upserts as well."""
     root = repo.given(commit("root", files={"a": b"1", "b": b"2"}))
-    tip = with_tree("tip", {"a": b"1"} if how == "removed twice" else {"a": b"1", "b": b"3"}, (root,))
+    files = {"a": b"1"} if how == "removed twice" else {"a": b"1", "b": b"3"}
+    tip = with_tree("tip", files, (root,))
     gone = ["b", "b"] if how == "removed twice" else ["b"]
     only_if_right(repo, tip, set_field("delta_remove", gone), "malformed")
 
@@ -230,5 +231,3 @@ def test_unknown_fields_of_a_snapshot_are_dropped(repo: Repository) -> None:
     repo.push_body(packs.encode(value), tip.id)
     fields = {"snapshot_id", "parent_snapshot_id", "delta_upsert", "delta_remove", "directories"}
     assert repo.snapshot(tip.snapshot).keys() == fields
-    assert repo.fetch(tip).pack.snapshots[tip.snapshot].keys() <= fields
-    assert oracle.snapshot_id(tip.manifest) == tip.snapshot

@@ -114,7 +114,9 @@ def written_in_place(timeline: Timeline, point: int) -> tuple[str, str] | None:
         if op.kind == "send":
             return None
         if op.kind in ("create", "write", "truncate") and op.node >= 0 and _is_file(timeline, op):
-            moved = any(other.kind == "bind" and other.node == op.node for other in ops)
+            later = ops[at:]
+            moved = any(other.kind == "bind" and other.node == op.node for other in later)
+            moved = moved or is_temp(posixpath.basename(op.path))
             filled = any(other.kind == "write" and other.node == op.node for other in ops)
             if filled and not moved:
                 return "written in place: write a temp file, fsync it, rename it", shape(op.path)

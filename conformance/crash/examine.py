@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from . import kills, workload
 from .explore import Explorer, select
@@ -164,7 +165,7 @@ class _Examination:
             self._fault(recording, oracle, writers)
         if "race" in parts:
             self._race(oracle)
-        outcome.levels = levels(["init", *done], outcome.findings)
+        outcome.levels = levels(["init", *done], outcome.findings, explorer.harmed)
 
     def _kill(self, recording: Recording, oracle: Oracle, writers: list[Request]) -> None:
         with self._part("killed") as part:
@@ -212,9 +213,18 @@ class _Examination:
 
 def record(command: Sequence[str], box: Sandbox, seconds: float = 60.0) -> Recording:
     """The standard run, checked: replayed, it must be what is on disk."""
+    recording = _record(command, box, seconds, workload.standard)
+    if not recording.problems and "commit" not in supported(recording):
+        recording = _record(command, box, seconds, workload.plain)
+    return recording
+
+
+def _record(
+    command: Sequence[str], box: Sandbox, seconds: float, choose: Callable[[Path], list[Request]]
+) -> Recording:
     with Session(command, box, seconds) as session:
         if session.init():
-            session.batch(in_turn(workload.standard(box.place("files"))))
+            session.batch(in_turn(choose(box.place("files"))))
         recording = session.recording
         if scan(session.folder)[0].digest() != recording.live.digest():
             recording.doubt("replaying the recorded calls does not give the tree on disk")

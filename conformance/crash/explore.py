@@ -34,6 +34,7 @@ class Explorer:
     judged: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)  # states that the cap left out
     bad: dict[str, int] = field(default_factory=dict)
+    harmed: dict[str, set[str]] = field(default_factory=dict)  # operation -> models
     _seen: dict[tuple[str, int], list[Symptom]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +55,7 @@ class Explorer:
             self.judged[model] = self.judged.get(model, 0) + 1
             self.bad[model] = self.bad.get(model, 0) + bool(symptoms)
             for symptom in symptoms:
+                self._harm(state, symptom)
                 group = (self._culprit(state), symptom.kind)
                 groups.setdefault(group, []).append((state, symptom))
             if self.bad[model] >= enough:
@@ -75,6 +77,13 @@ class Explorer:
         numbers = due.unanswered or [due.last]
         request = self.recording.requests[numbers[0]] if numbers[0] >= 0 else None
         return None if request is None or request.op.startswith(_READERS) else request
+
+    def _harm(self, state: State, symptom: Symptom) -> None:
+        answered = advice.promised(self.timeline, state, symptom)
+        name = self._culprit(state)
+        if answered >= 0:
+            name = self.recording.requests[self.recording.ops[answered].request].name
+        self.harmed.setdefault(name, set()).add(state.model)
 
     def _culprit(self, state: State) -> str:
         lost = [*state.dropped, *(number for number, *_ in state.torn)]
@@ -181,9 +190,8 @@ def _spread(
     chosen: list[tuple[tuple[str, int], State]] = []
     for rank in sorted({state.rank for _, state in states}):
         same = [item for item in states if item[1].rank == rank]
-        room = most - len(chosen)
-        step = max(-(-len(same) // room), 1) if room > 0 else 0
-        chosen += same[::step] if step else []
+        room = min(most - len(chosen), len(same))
+        chosen += [same[number * len(same) // room] for number in range(room)]
     return chosen
 
 

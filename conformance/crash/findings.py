@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .states import MODELS
@@ -54,10 +54,13 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     return list(kept.values())
 
 
-def levels(operations: Iterable[str], findings: Iterable[Finding]) -> dict[str, str]:
-    """What each operation survives, judged by the weakest model that has a finding about it."""
+def levels(
+    operations: Iterable[str], findings: Iterable[Finding], harmed: Mapping[str, set[str]]
+) -> dict[str, str]:
+    """What each operation survives: the weakest model in which it, or what it promised, was bad."""
     known, result = list(findings), {}
     for operation in operations:
         bad = [f.model for f in known if f.operation == operation and f.model in MODELS]
+        bad += harmed.get(operation, set())
         result[operation] = LEVELS[min(bad, key=MODELS.index) if bad else ""]
     return result

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +32,7 @@ _EVENT_SECCOMP, _EVENT_STOP, _EVENT_EXEC = 7, 128, 4
 _WALL, _WNOTHREAD = 0x40000000, 0x20000000
 _SYSCALL_STOP = signal.SIGTRAP | 0x80
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_PATIENCE = 0.002
 _MOST_TASKS, _MOST_BIRTHS = 96, 3000
 
 
@@ -81,6 +84,7 @@ class Tracer:
 
     listener: Listener
     tasks: set[int] = field(default_factory=set)
+    shuffle: random.Random | None = None  # holds tasks back at random, to let others go first
     births: int = 0
     trapped: int = 0
     overflow: bool = False
@@ -124,6 +128,7 @@ class Tracer:
         os.close(ready)
         try:
             self._ptrace(_SEIZE, pid, _OPTIONS)
+            os.write(go, b"\n")  # not just closed: a child forked beside this one has it open too
         except OSError as error:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -137,17 +142,44 @@ class Tracer:
         """Serves traps until no traced task is left."""
         while self.tasks:
             try:
-                task, status = os.waitpid(-1, _WALL | _WNOTHREAD)
+                task, status = self._next()
             except ChildProcessError:
                 self.tasks.clear()
-                return
-            if not os.WIFSTOPPED(status):
+                break
+            if not task:
+                self._enter(self._waiting.popleft())
+            elif not os.WIFSTOPPED(status):
                 self._ended(task, status)
             elif task not in self.tasks:
                 self._born(task)
                 self._stopped(task, status)
             else:
                 self._stopped(task, status)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Reaps what was born in the moment of dying, and orphans that came to us."""
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            try:
+                task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)
+            except ChildProcessError:
+                return
+            if task and os.WIFSTOPPED(status):
+                os.kill(task, signal.SIGKILL)
+            elif not task:
+                time.sleep(_PATIENCE)
+
+    def _next(self) -> tuple[int, int]:
+        """The next stop; (0, 0) when a task is held back and no other one comes along."""
+        held_back = self._waiting and not self._inside
+        until = time.monotonic() + _PATIENCE
+        while held_back and time.monotonic() < until:
+            task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)
+            if task:
+                return task, status
+            time.sleep(_PATIENCE / 10)
+        return (0, 0) if held_back else os.waitpid(-1, _WALL | _WNOTHREAD)
 
     def kill(self) -> None:
         """Ends every traced task, born or yet to be; `run` then returns."""
@@ -179,7 +211,8 @@ class Tracer:
         event, number = status >> 16, os.WSTOPSIG(status)
         if event == _EVENT_SECCOMP:
             self.trapped += 1
-            if self._inside:
+            shuffle = None if self._waiting else self.shuffle
+            if self._inside or (shuffle is not None and shuffle.random() < 0.5):
                 self._waiting.append(task)
             else:
                 self._enter(task)

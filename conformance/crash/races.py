@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from .findings import Finding
 from .oracle import Oracle, short
 from .requests import Request, commit, put_blob, set_head, set_ref, set_state
 from .sandbox import Sandbox
-from .session import Script, Session, in_turn
+from .session import WAIT, Script, Session, in_turn
 from .states import State
 from .trace import Recording
 
@@ -31,15 +32,17 @@ class Racer:
     asked_last: str = ""
 
     def __post_init__(self) -> None:
-        own = b"only %d writes this\n" % self.number
-        self.plain = [
+        mine = self.number
+        together = [
             put_blob(b"everybody writes this\n" * 200),
-            put_blob(own),
-            set_head(branch=f"head-{self.number}"),
-            set_state("config", {"user": {"name": f"process {self.number}" * 20}}),
-            set_state("reservation", {"by": self.number}, f"r-{self.number}"),
-            put_blob(b"everybody writes this as well\n" * 200),
+            set_head(branch=f"head-{mine}"),
+            set_state("config", {"user": {"name": f"process {mine}" * 20}}),
+            set_state("merge", {"by": mine}),
         ]
+        self.plain = [put_blob(b"only %d writes this\n" % mine)]
+        for request in together:
+            self.plain += [WAIT, request]
+        self.plain += [set_state("reservation", {"by": mine}, f"r-{mine}"), WAIT]
 
     def ask(self, last: dict[str, Any] | None) -> Request | None:
         """The plain requests, then read the branch and swap it, until the targets are used up."""
@@ -77,7 +80,8 @@ class Race:
                 for number in range(PROCESSES)
             ]
             store = str(session.store)
-            session.run([Script(["batch", store], racer.ask) for racer in racers])
+            scripts = [Script(["batch", store], racer.ask) for racer in racers]
+            session.run(scripts, random.Random(self.seed))
             recording = session.recording
         found = [_finding("start", "unusable", problem) for problem in recording.problems]
         found += self._refused(recording)

@@ -10,9 +10,11 @@ import fcntl
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ Next = Callable[["dict[str, Any] | None"], "Request | None"]
 _PIPE = 1 << 20
 _F_SETPIPE_SZ = 1031
 STORE = "store"
+WAIT = Request("wait")  # an ask that answers this holds its process back for the others
 _turns = itertools.count()
 
 
@@ -43,6 +46,7 @@ class Script:
     process: int = 0
     request: int = -1
     buffer: bytes = b""
+    held: bool = False
 
 
 def in_turn(requests: Sequence[Request]) -> Next:
@@ -61,6 +65,7 @@ class Session:
     folder: Path = field(init=False)
     recorder: Recorder = field(init=False)
     killed: bool = False  # by a signal, ours or another
+    scripts: Sequence[Script] = ()
     on_request: Callable[[int, Request], None] | None = None
     on_answer: Callable[[Answer], None] | None = None
 
@@ -91,10 +96,24 @@ class Session:
     def batch(self, ask: Next) -> bool:
         return self.run([Script(["batch", str(self.store)], ask)])
 
-    def run(self, scripts: Sequence[Script]) -> bool:
-        """Runs the processes to their end; False when one had to be stopped or died."""
-        tracer = Tracer(self.recorder)
+    def run(self, scripts: Sequence[Script], shuffle: random.Random | None = None) -> bool:
+        """Runs the processes to their end; False when one had to be stopped or died.
+
+        In a thread of its own: the kernel ties tracing to a thread, and so other children of this
+        process are not waited for.
+        """
+        tracer = Tracer(self.recorder, shuffle=shuffle)
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(self._run, tracer, scripts)
+            try:
+                return done.result()
+            except BaseException:
+                tracer.kill()
+                raise
+
+    def _run(self, tracer: Tracer, scripts: Sequence[Script]) -> bool:
         problems, self.killed = len(self.recording.problems), False
+        self.scripts = scripts
         with _one_processor(next(_turns)):
             for script in scripts:
                 self._start(tracer, script)
@@ -155,6 +174,10 @@ class Session:
     def _ask(self, script: Script, last: dict[str, Any] | None) -> None:
         assert script.ask is not None
         request = script.ask(last)
+        script.held = request is WAIT
+        if request is WAIT:
+            self._release(last)
+            return
         if request is None:
             os.close(script.stdin)
             script.stdin = -1
@@ -163,6 +186,13 @@ class Session:
         line = request.line(self.folder)
         if os.write(script.stdin, line) != len(line):
             self.recording.problems.append("does not read its requests")
+
+    def _release(self, last: dict[str, Any] | None) -> None:
+        """Once every process waits, or has ended, all of them go on at once."""
+        running = [script for script in self.scripts if script.stdin >= 0]
+        if all(script.held for script in running):
+            for script in running:
+                self._ask(script, last)
 
     def _send(self, script: Script, request: Request) -> None:
         script.request = len(self.recording.requests)
@@ -199,6 +229,10 @@ class Session:
 
     def _ended(self, script: Script, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
+        if script.stdin >= 0:
+            os.close(script.stdin)
+            script.stdin = -1
+            self._release(None)
         if script.ask is None and code == 0:
             self._answered(script, {"ok": True})
         elif code > 0:

@@ -65,13 +65,15 @@ class Timeline:
     carried: list[int] = field(default_factory=list)  # indexes of syncs that succeeded
     _at: int = 0  # a prefix of the trace, kept because states are asked for in order
     _prefix: Tree | None = None
-    _renamed: set[int] = field(default_factory=set)  # files that began under another name
+    _named: dict[int, int] = field(default_factory=dict)  # when a file got its second name
 
     def __post_init__(self) -> None:
         pending: dict[int, list[Unit]] = {}
         doomed: list[Unit] = []
         ops = self.recording.ops
-        self._renamed = {op.node for op in ops if op.kind == "bind" and op.node >= 0}
+        for at, op in enumerate(ops):
+            if op.kind == "bind" and op.node >= 0:
+                self._named.setdefault(op.node, at)
         for at, op in enumerate(self.recording.ops):
             if op.kind == "start":  # another process cannot know that a sync failed before
                 for unit in doomed:
@@ -111,6 +113,8 @@ class Timeline:
         """What the crash left."""
         dropped, torn = set(state.dropped), {number: span for number, *span in state.torn}
         first = min([*dropped, *torn], default=len(self.units))
+        while 0 < first < len(self.units) and self.units[first - 1].at == self.units[first].at:
+            first -= 1  # the other half of the same call
         start = self.units[first].at if first < len(self.units) else state.point
         tree = self._up_to(min(start, state.point)).copy()
         for op in self.recording.ops[start : state.point]:
@@ -167,18 +171,19 @@ class Timeline:
             return
         for point in self.points():
             if model == "journal":
-                yield from self._journal(point)
+                found = self._journal(point)
             elif model == "strict":
-                yield from self._strict(point, bound, seed)
+                found = self._strict(point, bound, seed)
             else:
-                yield from self._paranoid(point)
+                found = self._paranoid(point)
+            yield from (state for state in found if state.dropped or state.torn)
 
     def _visible(self, at: int) -> bool:
         """An op that changes more than a file which is yet to get its real name."""
         op = self.recording.ops[at]
         if op.kind not in ("create", "write", "truncate", "mode", "unnamed"):
             return True
-        return op.node not in self._renamed
+        return at > self._named.get(op.node, -1)
 
     def _journal(self, point: int) -> Iterator[State]:
         pending = self.pending(point)
@@ -188,7 +193,7 @@ class Timeline:
         files = sorted({self.units[n].home for n in late})
         for cut in range(len(meta) + 1):
             gone = meta[len(meta) - cut :]
-            whole = 0 if cut == 0 else 2
+            whole = 0 if cut in (0, len(meta)) else 2
             yield State("journal", point, tuple(sorted([*gone, *late])), rank=whole)
             if len(files) > 1:
                 for home in files:

@@ -82,11 +82,26 @@ def standard(folder: Path) -> list[Request]:
     ]
 
 
+def plain(folder: Path) -> list[Request]:
+    """For stores without commits: blobs, and refs that name them."""
+    first, second = ids.blob_id(SMALL), ids.blob_id(PAGES)
+    return [
+        *standard(folder)[:4],
+        set_ref("main", first),
+        set_ref("topic/x", second),
+        set_ref("main", second),
+        *[request for request in standard(folder) if request.op in ("set_head", "set_state")],
+        put_blob(b"the last one\n" * 100),
+        *CLOSING,
+    ]
+
+
 def writers(folder: Path, supported: frozenset[str]) -> list[Request]:
     """The standard run without its reading: for runs that are repeated with a fault or a kill."""
     readers = ("get_", "list_", "fsck")
+    requests = standard(folder) if "commit" in supported else plain(folder)
     return [
         request
-        for request in standard(folder)
+        for request in requests
         if request.op in supported and not request.op.startswith(readers)
     ]

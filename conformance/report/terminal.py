@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ _COLOURS = {
     Verdict.NOT_APPLICABLE: "2",
 }
 _SHOWN = 40
+_ANY_NAME = re.compile(r"[0-9a-f]{64}|conf-[0-9a-f-]+")
 
 
 class Progress:
@@ -99,7 +101,7 @@ def _group(results: Sequence[Result], title: str) -> Iterator[str]:
     grounds: dict[str, list[Result]] = {}
     for result in results:
         ground = f"expected {result.expected}\n    got {result.actual}" if result.expected else ""
-        grounds.setdefault(ground or result.detail, []).append(result)
+        grounds.setdefault(_ANY_NAME.sub("…", ground or result.detail), []).append(result)
     for ground, same in grounds.items():
         if len(same) > 3:
             names = ", ".join(result.id for result in same[:_SHOWN])

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 
 from fixtures.history import History
@@ -66,7 +65,6 @@ class Git:
     sources: Sources
     root: Path
     url: str
-    _numbers: Iterator[int] = field(default_factory=count)
 
     def source(self, shape: str, loose: bool = False) -> Path:
         """A shape as a repository with a working tree, its objects packed or loose."""
@@ -99,7 +97,7 @@ class Git:
 
     def empty_remote(self) -> str:
         """The URL of a new bare repository."""
-        name = f"r{next(self._numbers)}.git"
+        name = f"r{os.urandom(6).hex()}.git"
         path = self.root / "served" / name
         git("init", "-q", "--bare", path)
         git("config", "http.receivepack", "true", folder=path)
@@ -119,7 +117,7 @@ class Git:
         """The URL of a bundle of everything in a bare repository."""
         path = self.root / "served" / "bundles"
         path.mkdir(exist_ok=True)
-        name = f"b{next(self._numbers)}.bundle"
+        name = f"b{os.urandom(6).hex()}.bundle"
         git("bundle", "create", "-q", path / name, "--all", folder=self.served(url))
         return f"{self.url}/bundles/{name}"
 

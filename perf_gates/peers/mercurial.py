@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from fixtures.history import History
@@ -32,7 +31,6 @@ class Mercurial:
     git: Git
     name: str = "mercurial"
     _servers: dict[str, tuple[Path, subprocess.Popen[bytes]]] = field(default_factory=dict)
-    _numbers: count[int] = field(default_factory=count)
 
     def version(self) -> str:
         """The version, or `CouldNotRun`."""
@@ -73,14 +71,14 @@ class Mercurial:
 
     def empty_remote(self) -> str:
         """The URL of a new repository."""
-        path = self.root / "served" / str(next(self._numbers))
+        path = self.root / "served" / os.urandom(6).hex()
         path.parent.mkdir(parents=True, exist_ok=True)
         hg("init", path)
         return self._serve(path)
 
     def filled_remote(self, shape: str) -> str:
         """The URL of a repository with a shape."""
-        path = self.root / "served" / str(next(self._numbers))
+        path = self.root / "served" / os.urandom(6).hex()
         path.parent.mkdir(parents=True, exist_ok=True)
         hg("clone", "-U", "--pull", self.source(shape), path)
         return self._serve(path)

@@ -46,7 +46,7 @@ def _row(outcome: Outcome) -> Document:
     row, found = outcome.row, outcome.found
     peers: Document = {}
     for name, theirs in outcome.peers.items():
-        unit = "s" if row.beside else row.unit
+        unit = row.of if row.beside else row.unit
         ratio = outcome.ratios[name]
         peers[name] = {
             **_numbers(theirs),

@@ -109,7 +109,8 @@ def _table(document: Document) -> Iterator[str]:
 
 def _row(row: Document) -> str:
     verdict = row["verdict"] or "shown"
-    notes = [text for text in (row["note"], row["detail"], f"checked: {row['check']}") if text]
+    detail = "" if row["verdict"] is None else row["detail"]
+    notes = [text for text in (row["note"], detail, f"checked: {row['check']}") if text]
     small = "".join(f"<small>{escape(text)}</small>" for text in notes)
     here = "–" if row["median"] is None else f"{number(row['median'])} {row['unit']}"
     cells = (budget(row), number(row["published"]), here, interval(row), str(row["runs"]))

@@ -25,7 +25,7 @@ def bars(rows: Sequence[Document]) -> str:
     high = max(math.ceil(math.log10(max(values))), low + 1)
 
     def across(value: float) -> float:
-        return LABEL + (WIDTH - LABEL - 60) * (math.log10(value) - low) / (high - low)
+        return LABEL + (WIDTH - LABEL - 70) * (math.log10(value) - low) / (high - low)
 
     parts = []
     for power in range(low, high + 1):
@@ -68,7 +68,7 @@ def _values(row: Document) -> list[float]:
 
 def curve(title: str, points: Sequence[tuple[float, float]], unit: str) -> str:
     """How a figure grows; both axes begin at nothing, so that a straight line is one."""
-    width, height, left, base = 400, 220, 56, 180
+    width, height, left, base = 410, 220, 76, 180
     most_x, most_y = max(x for x, _ in points), max(y for _, y in points) * 1.15
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -42,7 +42,8 @@ def machine(document: Document) -> str:
         f"{found['processor']}, {found['cores']} cores, {found['system']},"
         f" Python {found['python']}; sha256 {found['sha256_mb_per_s']:.0f} MB/s,"
         f" 100,000 loops {found['python_ms']} ms,"
-        f" fsync {found['fsync_ms']} ms, loopback {found['loopback_us']} µs"
+        f" fsync {found['fsync_ms']} ms, loopback {found['loopback_us']} µs;"
+        f" other processes used {document['neighbour_cores']} cores"
     )
 
 

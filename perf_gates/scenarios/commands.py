@@ -22,7 +22,9 @@ def push_once(bench: Bench, source: Path, repository: Repository) -> tuple[float
     home = bench.subject.home
     musekit("remote", "add", repository.slug, repository.url, folder=source, home=home)
     os.sync()
-    done = musekit("push", repository.slug, "main", "--json", folder=source, home=home)
+    done = musekit(
+        "push", repository.slug, "main", "--json", *bench.stack.flags, folder=source, home=home
+    )
     return done.seconds, json.loads(done.output)
 
 
@@ -103,7 +105,9 @@ def clone(bench: Bench, shape: str) -> Iterator[Contest]:
 def _clone_ours(bench: Bench, repository: Repository, expected: Expected) -> Mapping[str, float]:
     into = bench.work / "clone"
     os.sync()
-    done = musekit("clone", repository.url, into, "--json", home=bench.subject.home)
+    done = musekit(
+        "clone", repository.url, into, "--json", *bench.stack.flags, home=bench.subject.home
+    )
     said = json.loads(done.output)
     if said["commits"] != len(expected.history.commits):
         raise WrongResult(f"{said['commits']} commits cloned")
@@ -115,14 +119,14 @@ def _clone_ours(bench: Bench, repository: Repository, expected: Expected) -> Map
 @contextmanager
 def incremental(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
     """One commit pushed, pulled by somebody else, and a fetch that brings nothing."""
-    home = bench.subject.home
+    home, flags = bench.subject.home, bench.stack.flags
     history = bench.sources.history(shape)
     repository = bench.subject.create()
     repository.push(bench.sources.pack(shape), history.head)
     repository.settle(history.head)
     near, far = bench.work / "near", bench.work / "far"
     for folder in (near, far):
-        musekit("clone", repository.url, folder, home=home)
+        musekit("clone", repository.url, folder, *bench.stack.flags, home=home)
     # A clone may not name its origin: then it is named here.
     for folder in (near, far):
         musekit("remote", "add", "perf", repository.url, folder=folder, home=home)
@@ -132,15 +136,15 @@ def incremental(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
         _edit(near, next(numbers))
         musekit("commit", "-m", "one more", folder=near, home=home)
         os.sync()
-        pushed = musekit("push", "perf", "main", "--json", folder=near, home=home)
+        pushed = musekit("push", "perf", "main", "--json", *flags, folder=near, home=home)
         head = str(json.loads(pushed.output)["head"])
         repository.check_head(head)
         repository.settle(head)
-        pulled = musekit("pull", "perf", "--json", folder=far, home=home)
+        pulled = musekit("pull", "perf", "--json", *flags, folder=far, home=home)
         if json.loads(pulled.output)["head"] != head:
             raise WrongResult("the pull did not bring the pushed head")
         _check_same(near, far)
-        fetched = musekit("fetch", "perf", "--json", folder=far, home=home)
+        fetched = musekit("fetch", "perf", "--json", *flags, folder=far, home=home)
         seconds = pushed.seconds, pulled.seconds, fetched.seconds
         return dict(zip(("push one", "pull one", "fetch none"), seconds, strict=True))
 

@@ -38,7 +38,8 @@ def clones(bench: Bench, shape: str = "real", clients: int = 8) -> Iterator[Cont
 
     def clone_ours(number: int) -> float:
         into = bench.work / f"clone-{number}"
-        return musekit("clone", repository.url, into, home=bench.subject.home).seconds
+        home = bench.subject.home
+        return musekit("clone", repository.url, into, *bench.stack.flags, home=home).seconds
 
     def tidy(prefix: str) -> None:
         for number in range(clients):

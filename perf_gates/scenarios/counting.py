@@ -28,7 +28,7 @@ from ..commands import (
 from ..contests import OURS, Bench, Contest, Trial
 from ..peers import Peer, opened
 from ..relay import Address, Relay, http_requests, postgres_messages, relaying
-from ..stacks import served
+from ..stacks import Stack, served
 from ..subject import Subject
 from .commands import push_once
 
@@ -55,24 +55,40 @@ def _database(dsn: str) -> tuple[Address, Callable[[int], str]]:
 
 
 @contextmanager
-def statements(bench: Bench, shape: str, form: str = "framed") -> Iterator[Contest]:
-    """SQL statements of one push, by a second server whose database connection is counted."""
+def _second_server(
+    bench: Bench, dsn: str, objects: str, works: bool = False
+) -> Iterator[tuple[Subject, Stack]]:
+    """Another server on the same database and object store, with nobody else's requests."""
+    stack = bench.stack
+    words = stack.options.serve if works else (*stack.options.serve, "--no-worker")
+    options, data = replace(stack.options, serve=words), bench.work / "second"
+    with served("second", options, data, dsn, objects, stack.environment) as second:
+        subject = Subject(second.url, bench.subject.home)
+        try:
+            yield subject, second
+        finally:
+            subject.close()
+
+
+def _parts(bench: Bench) -> tuple[str, str]:
+    """The database and the object store under the subject."""
     stack = bench.stack
     if stack.postgres is None or stack.data is None:
-        raise CouldNotRun("the database of this subject is not known: give --postgres")
+        raise CouldNotRun("the database of this subject is not known: give --postgres, --objects")
+    return stack.postgres, stack.objects or f"file://{quote(str(stack.data / 'objects'))}"
+
+
+@contextmanager
+def statements(bench: Bench, shape: str, form: str = "framed") -> Iterator[Contest]:
+    """SQL statements of one push, by a second server whose database connection is counted."""
+    postgres, objects = _parts(bench)
     history = bench.sources.history(shape)
     pack = bench.sources.pack(shape, form == "framed")
-    address, dsn = _database(stack.postgres)
-    options = replace(stack.options, serve=(*stack.options.serve, "--no-worker"))
-    with ExitStack() as exits:
-        relay = exits.enter_context(relaying(address, postgres_messages))
-        objects = stack.objects or f"file://{quote(str(stack.data / 'objects'))}"
-        data = bench.work / "counted"
-        second = exits.enter_context(
-            served("counted", options, data, dsn(relay.port), objects, stack.environment)
-        )
-        subject = Subject(second.url, bench.subject.home)
-        exits.callback(subject.close)
+    address, dsn = _database(postgres)
+    with (
+        relaying(address, postgres_messages) as relay,
+        _second_server(bench, dsn(relay.port), objects) as (subject, _),
+    ):
 
         def trial() -> Mapping[str, float]:
             repository = subject.create()
@@ -89,25 +105,18 @@ def statements(bench: Bench, shape: str, form: str = "framed") -> Iterator[Conte
 @contextmanager
 def object_calls(bench: Bench, shape: str) -> Iterator[Contest]:
     """Object-store calls of one push, by a second server whose S3 endpoint is counted."""
-    stack = bench.stack
-    if stack.postgres is None or not (stack.objects or "").startswith("s3://"):
+    postgres, objects = _parts(bench)
+    if not objects.startswith("s3://"):
         raise CouldNotRun("the object store is files: run with --stack containers")
     history = bench.sources.history(shape)
     pack = bench.sources.pack(shape)
-    parts = urlsplit(stack.objects or "")
-    endpoint = parse_qs(parts.query)["endpoint"][0]
-    upstream = urlsplit(endpoint)
+    parts = urlsplit(objects)
+    upstream = urlsplit(parse_qs(parts.query)["endpoint"][0])
     address = (upstream.hostname or "", upstream.port or 80)
-    options = replace(stack.options, serve=(*stack.options.serve, "--no-worker"))
     with ExitStack() as exits:
         relay = exits.enter_context(relaying(address, http_requests))
-        objects = f"s3://{parts.netloc}{parts.path}?endpoint=http://127.0.0.1:{relay.port}"
-        data = bench.work / "counted"
-        second = exits.enter_context(
-            served("counted", options, data, stack.postgres, objects, stack.environment)
-        )
-        subject = Subject(second.url, bench.subject.home)
-        exits.callback(subject.close)
+        relayed = f"s3://{parts.netloc}{parts.path}?endpoint=http://127.0.0.1:{relay.port}"
+        subject, _ = exits.enter_context(_second_server(bench, postgres, relayed))
 
         def trial() -> Mapping[str, float]:
             repository = subject.create()
@@ -201,41 +210,42 @@ def snapshot_share(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
 
 @contextmanager
 def memory(bench: Bench, shape: str = "big") -> Iterator[Contest]:
-    """Peak resident memory of a push and a clone: the client's in all, the server's above idle."""
+    """Peak memory of a push and a clone: the client's in all, a fresh server's above idle."""
     history = bench.sources.history(shape)
     source = bench.sources.folder(shape)
-    server = bench.stack.process
+    environment = {"MUSEKIT_HOME": str(bench.subject.home)}
+    with ExitStack() as exits:
+        subject, process = bench.subject, None
+        if bench.stack.process is not None:
+            fresh = _second_server(bench, *_parts(bench), works=True)
+            subject, second = exits.enter_context(fresh)
+            process = second.process
 
-    def server_peak(idle: int) -> dict[str, float]:
-        return {} if server is None else {"server": max(0, peak_memory(server) - idle)}
+        def watched(words: list[str], folder: Path | None, name: str) -> dict[str, float]:
+            idle = 0
+            if process is not None:
+                forget_peak(process)
+                idle = resident_memory(process)
+            command = [*MUSEKIT, *words, "--json", *bench.stack.flags]
+            done = run(command, folder, environment, watch_memory=True)
+            found = {f"{name} client": float(done.peak_bytes), f"{name} reads": done.read_bytes}
+            if process is not None:
+                found[f"{name} server"] = max(0, peak_memory(process) - idle)
+            return found
 
-    def trial() -> Mapping[str, float]:
-        idle = 0
-        if server is not None:
-            forget_peak(server)
-            idle = resident_memory(server)
-        repository = bench.subject.create()
-        environment = {"MUSEKIT_HOME": str(bench.subject.home)}
-        run([*MUSEKIT, "remote", "add", repository.slug, repository.url], source, environment)
-        words = [*MUSEKIT, "push", repository.slug, "main", "--json"]
-        pushed = run(words, source, environment, watch_memory=True)
-        repository.check_head(history.head)
-        found = {"push client": float(pushed.peak_bytes), "push reads": float(pushed.read_bytes)}
-        found |= {f"push {name}": value for name, value in server_peak(idle).items()}
-        repository.settle(history.head)
-        if server is not None:
-            forget_peak(server)
-            idle = resident_memory(server)
-        into = bench.work / "clone"
-        words = [*MUSEKIT, "clone", repository.url, str(into), "--json"]
-        cloned = run(words, None, environment, watch_memory=True)
-        found["clone client"] = cloned.peak_bytes
-        found |= {f"clone {name}": value for name, value in server_peak(idle).items()}
-        bench.sources.remove(into)
-        bench.subject.delete(repository)
-        return found
+        def trial() -> Mapping[str, float]:
+            repository = subject.create()
+            run([*MUSEKIT, "remote", "add", repository.slug, repository.url], source, environment)
+            found = watched(["push", repository.slug, "main"], source, "push")
+            repository.check_head(history.head)
+            repository.settle(history.head)
+            into = bench.work / "clone"
+            found |= watched(["clone", repository.url, str(into)], None, "clone")
+            bench.sources.remove(into)
+            subject.delete(repository)
+            return found
 
-    yield Contest({OURS: trial}, warm_ups=0)
+        yield Contest({OURS: trial}, warm_ups=0)
 
 
 _SYNC = re.compile(r"\b(fsync|fdatasync|syncfs|sync|sync_file_range)\(")
@@ -252,7 +262,7 @@ def fsyncs(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
     environment = {"MUSEKIT_HOME": str(bench.subject.home)}
     calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range"
     traced = ["strace", "-f", "-o", str(log), "-e", calls]
-    words = [*traced, *MUSEKIT, "clone", repository.url, str(into), "--json"]
+    words = [*traced, *MUSEKIT, "clone", repository.url, str(into), *bench.stack.flags]
 
     def trial() -> Mapping[str, float]:
         run(words, None, environment)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from reference.wire.errors import ProtocolError
 
 _PORTS = {"http": 80, "https": 443}
+_LOOPBACK = re.compile(r"127\.[0-9]+\.[0-9]+\.[0-9]+")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -29,6 +30,12 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether what is sent there does not leave this machine, by its name alone."""
+        name = self.host.removeprefix("::ffff:")
+        return name in ("localhost", "::1") or _LOOPBACK.fullmatch(name) is not None
 
     def addresses(self) -> list[str]:
         """The host's numeric addresses."""
@@ -69,8 +76,3 @@ def split_repository(url: str) -> tuple[Origin, str, str]:
     if len(segments) != 2 or not all(segments) or "?" in target:
         raise ProtocolError("invalid", f"{url}: expected http(s)://host/owner/slug")
     return origin, segments[0], segments[1]
-
-
-def is_loopback(address: str) -> bool:
-    """Whether what goes to a numeric address stays on this machine."""
-    return address.removeprefix("::ffff:").startswith("127.") or address == "::1"

@@ -139,9 +139,9 @@ def clone(remote: Remote, root: str, steps: Steps) -> Fetched:
         known = remote.refs()
     made = _first_missing(root)
     try:
+        durable.write(f"{root}/.muse/config.toml", config)
         for name in _FOLDERS:
             durable.make_folder(f"{root}/.muse/{name}")
-        durable.write(f"{root}/.muse/config.toml", config)
         return _clone(remote, root, known, unfinished, steps)
     except BaseException as problem:
         if not unfinished:
@@ -154,7 +154,8 @@ def clone(remote: Remote, root: str, steps: Steps) -> Fetched:
 def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) -> Fetched:
     result = Fetched(known.heads)
     dot, heads = f"{root}/.muse", known.heads
-    durable.sweep(dot)
+    if again:
+        durable.sweep(dot)
     branch = known.default if known.default in heads else min(heads, default="main")
     refs.check_holdable(dot, branch, conflicts=False)
     received = Received(dot)
@@ -210,15 +211,21 @@ def _check_out(root: str, received: Received, tree: Tree, again: bool) -> None:
 
 def _check_place(root: str, config: bytes) -> bool:
     """Whether this very clone was begun there; anything else but nothing is refused."""
-    if (os.path.isdir(root) and not os.listdir(root)) or not os.path.lexists(root):
+    if not os.path.lexists(root):
         return False
-    try:
-        with open(f"{root}/.muse/config.toml", "rb") as file:
-            if file.read() == config and not os.path.exists(f"{root}/.muse/HEAD"):
-                return True
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # no clone of ours
-    raise ProtocolError("conflict", f"{root!r} is not empty: name a folder that is not there")
+    names = os.listdir(root) if os.path.isdir(root) else [root]
+    if names and not os.path.exists(f"{root}/.muse/HEAD"):
+        try:
+            with open(f"{root}/.muse/config.toml", "rb") as file:
+                begun = file.read() == config
+        except (FileNotFoundError, NotADirectoryError):
+            begun = names == [".muse"]
+        if begun:
+            return True
+    if names:
+        why = f"{root!r} is not empty: name a folder that is not there"
+        raise ProtocolError("conflict", why)
+    return False
 
 
 def _first_missing(root: str) -> str | None:

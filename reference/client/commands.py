@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reference.store import durable, refs
@@ -30,8 +31,11 @@ Here = Callable[[], "Repository"]
 def _print(arguments: argparse.Namespace, fields: dict[str, Any], steps: Steps, text: str) -> None:
     for note in fields.get("notes", ()):
         print(f"musekit: {note}".encode(errors="backslashreplace").decode(), file=sys.stderr)
-    line = json.dumps({**fields, "ms": steps.ms}) if arguments.json else text
-    print(line.encode(errors="backslashreplace").decode())
+    if arguments.json:
+        print(json.dumps({**fields, "ms": steps.ms}))
+        return
+    for line in text.splitlines():  # a server's names may hold what would steer a terminal
+        print("".join(c if c.isprintable() else "?" for c in line))
 
 
 def _remotes(repository: Repository) -> dict[str, Any]:
@@ -106,7 +110,7 @@ def push(arguments: argparse.Namespace, here: Here) -> int:
         result = run(repository, remote, branch, head, arguments.force, steps)
     new = f"{result.stored_commits} commits, {result.stored_blobs} blobs new there"
     text = f"{result.message}\n{new}, {result.already_present} blobs there already"
-    _print(arguments, result.fields(), steps, text)
+    _print(arguments, asdict(result), steps, text)
     return 0
 
 
@@ -118,7 +122,7 @@ def fetch(arguments: argparse.Namespace, here: Here) -> int:
     with _remote(repository, arguments) as remote:
         result = run(repository, remote, arguments.name, steps)
     text = f"{len(result.heads)} branches, {result.commits} new commits, {result.blobs} new blobs"
-    _print(arguments, result.fields(), steps, text)
+    _print(arguments, asdict(result), steps, text)
     return 0
 
 
@@ -151,7 +155,7 @@ def pull(arguments: argparse.Namespace, here: Here) -> int:
         raise ProtocolError("conflict", f"{count} conflicts ({paths}): mend them, then commit")
     result = {"result": outcome.result, "head": outcome.commit_id}
     text = f"{outcome.result} {outcome.commit_id}"
-    _print(arguments, {**fetched.fields(), **result}, steps, text)
+    _print(arguments, {**asdict(fetched), **result}, steps, text)
     return 0
 
 
@@ -173,7 +177,7 @@ def clone(arguments: argparse.Namespace, here: Here) -> int:
         root = os.path.abspath(arguments.dir or remote.slug)
         result = run(remote, root, steps)
     text = f"{result.commits} commits, {result.blobs} blobs in {root}"
-    _print(arguments, {**result.fields(), "dir": root}, steps, text)
+    _print(arguments, {**asdict(result), "dir": root}, steps, text)
     return 0
 
 

@@ -7,7 +7,7 @@ was fetched from being collected, and merges like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reference.core.history import reachable
@@ -55,10 +55,6 @@ class Fetched:
         self.blobs += len(pack.blob_ids)
         self.pack_bytes += pack.size
         self.cache = self.cache or offer.cache
-
-    def fields(self) -> dict[str, Any]:
-        """The result as `--json` prints it."""
-        return asdict(self)
 
 
 def sample(repository: Repository, starts: Sequence[str]) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from reference.core.history import is_ancestor
 from reference.store.repository import Repository
@@ -15,7 +14,7 @@ from reference.wire.records import parents
 from .fetch import sample
 from .parcel import parcel
 from .progress import Steps, bar
-from .remote import Remote
+from .remote import Remote, texts
 
 _COUNTED = ("commits", "snapshots", "blobs")
 
@@ -34,10 +33,6 @@ class Pushed:
     stored_blobs: int = 0
     already_present: int = 0
     pack_bytes: int = 0
-
-    def fields(self) -> dict[str, Any]:
-        """The result as `--json` prints it."""
-        return asdict(self)
 
 
 def push(
@@ -64,9 +59,9 @@ def push(
         with steps.step("unpack"):
             move = {"mpack_key": made.key, "branch": branch, "head": head, "force": force}
             answer = remote.write("push/unpack-mpack", move)
-    if answer.get("ok") is not True:
-        raise remote.nonsense("an answer to unpack that is not ok")
     stored = {f"stored_{name}": answer.get(f"{name}_written", 0) for name in _COUNTED}
+    if answer.get("ok") is not True or not all(type(n) is int for n in stored.values()):
+        raise remote.nonsense("an answer to unpack that is not ok, or counts that are none")
     return Pushed(
         True,
         f"{branch} is at {head}",
@@ -96,7 +91,7 @@ def _had(repository: Repository, remote: Remote, head: str, heads: Mapping[str, 
     if len(known) < len(set(heads.values())):
         have = sample(repository, [head])
         answer = remote.read("negotiate", {"want": [head], "have": have})
-        acknowledged = set(answer.get("ack") or ())
+        acknowledged = set(texts(answer, "ack"))
         known += [commit for commit in have if commit in acknowledged]
     return known
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from reference.wire.errors import ProtocolError
@@ -15,15 +15,15 @@ from reference.wire.ids import PREFIX, is_id
 from reference.wire.pack import DEFAULT_LIMITS, Limits
 
 from . import transport
-from .address import Origin, is_loopback, split, split_repository, unreachable
-from .transport import ANSWER_BYTES, QUOTED_CHARACTERS, Again, Body, Connections, Write
+from .address import Origin, split, split_repository, unreachable
+from .transport import ANSWER_BYTES, LOST, QUOTED_CHARACTERS, Again, Body, Connections, Write
 
 if TYPE_CHECKING:  # what signing needs is imported by who signs
     from reference.keys import Identity
 
 CHUNK_BYTES = 1 << 18
 LIMITS = tuple(field.name for field in fields(Limits))
-_HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found", "forbidden"})
+_HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found"})
 """What a server says to somebody who may just not have signed."""
 
 
@@ -63,10 +63,11 @@ class Remote:
         if not isinstance(heads, dict) or not all(map(is_id, heads.values())):
             raise self.nonsense("no branch_heads, or one that is no id")
         said = found.get("limits")
-        known = {n: said[n] for n in LIMITS if type(said.get(n)) is int} if said else {}
-        limits = replace(DEFAULT_LIMITS, **known)
-        framed = "framed" in (found.get("capabilities") or ())
-        return Refs(heads, str(found.get("default_branch")), framed, limits)
+        limits = said if isinstance(said, dict) else {}
+        known = {name: limits[name] for name in LIMITS if type(limits.get(name)) is int}
+        framed = "framed" in texts(found, "capabilities")
+        default = str(found.get("default_branch"))
+        return Refs(heads, default, framed, replace(DEFAULT_LIMITS, **known))
 
     def read(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A call of this repository that changes nothing."""
@@ -152,8 +153,7 @@ class Remote:
         return self._may_sign()
 
     def _may_sign(self) -> bool:
-        secret = self.origin.scheme == "https" or self._insecure
-        return secret or self._connections.stays_here(self.origin)
+        return self.origin.scheme == "https" or self.origin.stays_here or self._insecure
 
     def _sign(self, method: str, target: str, body: bytes) -> str:
         if not self._may_sign():
@@ -173,11 +173,11 @@ class Remote:
             origin, target = split(url)
         except ProtocolError as problem:
             raise self.nonsense(f"a link that is none: {problem.detail}") from None
-        if origin.scheme == "http" and not self._insecure:
-            guarded = self._signs or self.origin.scheme == "https"
-            if guarded and not all(map(is_loopback, origin.addresses())):
-                why = f"the link to {origin} would travel in the open (--insecure)"
-                raise ProtocolError("invalid", why, "AUTH-019")
+        secret = self._signs or self.origin.scheme == "https"
+        exposed = origin.scheme == "http" and not origin.stays_here
+        if secret and exposed and not self._insecure:
+            why = f"the link to {origin} would travel in the open (--insecure)"
+            raise ProtocolError("invalid", why, "AUTH-019")
         return origin, target
 
     def upload(self, url: object, size: int, send: Callable[[Write], object]) -> None:
@@ -232,9 +232,15 @@ class Remote:
                 yield chunk
             if response.length:
                 raise ConnectionError("the answer was cut short")
-        except (OSError, HTTPException) as problem:
+        except LOST as problem:
             self._connections.drop(origin)
             raise Again(unreachable(origin, problem)) from None
+
+
+def texts(answer: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts in an answer, without whatever else is in it."""
+    found = answer.get(name)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
 def _nothing(write: Write) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from reference.wire.errors import STATUS, ProtocolError
 
-from .address import Origin, is_loopback, unreachable
+from .address import Origin, unreachable
 
 T = TypeVar("T")
 Write = Callable[[bytes], object]
@@ -31,6 +32,8 @@ ATTEMPTS = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 ANSWER_BYTES = 64 * 1024 * 1024
 QUOTED_CHARACTERS = 200
+LOST = (ConnectionError, TimeoutError, ssl.SSLError, HTTPException)
+"""What comes of the network, as against the disk that a pack is read from or written to."""
 _BUSY = frozenset({502, 503, 504})
 _CODE_OF = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _CODE_OF |= {409: "conflict", 413: "too_large", 422: "malformed", 503: "storage_down"}
@@ -71,13 +74,6 @@ class Connections:
             connection.close()
         self._open.clear()
 
-    def stays_here(self, origin: Origin) -> bool:
-        """Whether what is sent to `origin` does not leave this machine."""
-        connection = self._open.get(origin)
-        if connection is not None and connection.sock is not None:
-            return is_loopback(str(connection.sock.getpeername()[0]))
-        return all(map(is_loopback, origin.addresses()))
-
     def exchange(
         self, origin: Origin, method: str, target: str, headers: Mapping[str, str], body: Body
     ) -> HTTPResponse:
@@ -85,11 +81,11 @@ class Connections:
         kept = origin in self._open
         try:
             return self._exchange(origin, method, target, headers, body)
-        except (OSError, HTTPException) as problem:
+        except LOST as problem:
             self.drop(origin)
             if kept:  # the server may have closed what was idle: that is not yet a failure
                 return self.exchange(origin, method, target, headers, body)
-            if _is_hopeless(problem):
+            if isinstance(problem, ssl.SSLCertVerificationError):  # nor will it on the next attempt
                 raise unreachable(origin, problem) from None
             raise Again(unreachable(origin, problem)) from None
 
@@ -107,10 +103,10 @@ class Connections:
         connection.endheaders()
         try:
             send(connection.send)
-        except OSError:  # a server that refuses early answers, then stops reading
+        except LOST:  # a server that refuses early answers, then stops reading
             try:
                 return connection.getresponse()
-            except (OSError, HTTPException):
+            except LOST:
                 raise ConnectionError("the connection was lost while sending") from None
         return connection.getresponse()
 
@@ -124,8 +120,6 @@ class Connections:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.scheme == "https":
-                import ssl
-
                 context = ssl.create_default_context()
                 sock = context.wrap_socket(sock, server_hostname=origin.host)
             sock.settimeout(ANSWER_SECONDS)
@@ -133,7 +127,7 @@ class Connections:
             connection.auto_open = 0  # what it opened by itself would be neither checked nor TLS
             connection.sock = sock
             return connection
-        raise problem or ConnectionError("it has no address")
+        raise ConnectionError(problem.strerror if problem else "it has no address")
 
     def drop(self, origin: Origin) -> None:
         """Closes a connection whose state is not known."""
@@ -150,14 +144,9 @@ class Connections:
                     raise ConnectionError("the answer was cut short")
                 self.drop(origin)
             return raw
-        except (OSError, HTTPException) as problem:
+        except LOST as problem:
             self.drop(origin)
             raise Again(unreachable(origin, problem)) from None
-
-
-def _is_hopeless(problem: Exception) -> bool:
-    """A certificate that does not verify will not on the second attempt."""
-    return type(problem).__name__ == "SSLCertVerificationError"
 
 
 def check_status(origin: Origin, response: HTTPResponse, raw: bytes, secrets: list[str]) -> None:
@@ -187,7 +176,7 @@ def refusal(origin: Origin, status: int, raw: bytes, secrets: list[str]) -> Prot
     for secret in secrets:
         detail = detail.replace(secret, "…") if secret else detail
     quoted = "".join(c if c.isprintable() else " " for c in detail[:QUOTED_CHARACTERS]).strip()
-    if code not in STATUS:
+    if not isinstance(code, str) or code not in STATUS:
         code = _CODE_OF.get(status, "io")
         quoted = f"{origin} answered {status}: {quoted}"
     if not isinstance(requirement, str) or len(requirement) > 20 or not requirement.isprintable():

@@ -89,7 +89,7 @@ def check_pack(pack: Pack, known: Known, limits: Limits = DEFAULT_LIMITS) -> Non
         rebuilt += tree.payload_size()
         if rebuilt > limits.manifest_bytes:
             cap = limits.manifest_bytes
-            raise ProtocolError("too_large", f"manifests of over {cap} bytes", "MPACK-042")
+            raise ProtocolError("too_large", f"manifests of over {cap} bytes", "MPACK-043")
         named, computed = pack.snapshots[index]["snapshot_id"], tree.snapshot_id()
         if named != computed:
             raise ProtocolError(

@@ -20,6 +20,7 @@ from reference.wire import msign
 from reference.wire.errors import ProtocolError
 
 from . import auth, blobs, bodies, fetch, jobs, merge, openapi, push, repos
+from .bodies import Body, receive, spooled
 from .links import serve_link
 from .objects_files import LINKS, FileObjects
 from .operations import log, request_id
@@ -37,7 +38,7 @@ OPEN: list[tuple[str, str, Handler]] = [
 READS: list[tuple[str, str, Handler]] = [
     ("GET", "/{owner}/{slug}/refs", repos.refs),
     ("POST", "/{owner}/{slug}/negotiate", repos.negotiate),
-    ("POST", "/{owner}/{slug}/fetch/presign", fetch.presign),
+    ("POST", "/{owner}/{slug}/fetch/presign", fetch.presign_cached),
     ("POST", "/{owner}/{slug}/fetch/mpack", fetch.fetch),
     ("POST", "/{owner}/{slug}/fetch", fetch.fetch),
     ("GET", "/{owner}/{slug}/o/{id}", blobs.get),
@@ -45,7 +46,7 @@ READS: list[tuple[str, str, Handler]] = [
     ("GET", "/{owner}/{slug}/snapshots/{id}", repos.get_snapshot),
 ]
 WRITES: list[tuple[str, str, Handler]] = [
-    ("POST", "/{owner}/{slug}/push/mpack-presign", push.presign),
+    ("POST", "/{owner}/{slug}/push/mpack-presign", push.presign_upload),
     ("POST", "/{owner}/{slug}/push/unpack-mpack", push.unpack_uploaded),
     ("POST", "/{owner}/{slug}/push/unpack", push.unpack_body),
     ("POST", "/{owner}/{slug}/merge", merge.merge),
@@ -89,25 +90,28 @@ async def _dispatch(service: Service, access: str, handler: Handler, request: Re
     given = auth.credentials(request)
     if access == "write":
         auth.require_signed(given)
-    whole_pack = handler is push.unpack_body
-    raw = await _body(request, service.limits.pack_bytes if whole_pack else bodies.BODY_BYTES)
-    who = await auth.signer(service, request, given, raw)
+    if handler is not push.unpack_body:
+        return await _checked(service, access, handler, request, given, await receive(request))
+    async with spooled(request, service.limits.pack_bytes, service.spool) as body:
+        return await _checked(service, access, handler, request, given, body)
+
+
+async def _checked(
+    service: Service,
+    access: str,
+    handler: Handler,
+    request: Request,
+    given: msign.Credentials | None,
+    body: Body,
+) -> Response:
+    who = await auth.signer(service, request, given, body.key)
     if access == "open":
-        return await handler(Call(service, request, raw, who))
+        return await handler(Call(service, request, body, who))
     named = request.path_params
     repo = await auth.visible_repo(service, named["owner"], named["slug"], who)
     if access == "write":
         auth.require_owner(repo, who)
-    return await handler(Call(service, request, raw, who, repo))
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > limit:
-            raise ProtocolError("too_large", f"a body of more than {limit} bytes", "PUSH-022")
-    return bytes(received)
+    return await handler(Call(service, request, body, who, repo))
 
 
 async def _refused(service: Service, request: Request, problem: ProtocolError) -> Response:
@@ -171,13 +175,16 @@ async def _healthz(service: Service, request: Request) -> Response:
 
 async def _metrics(service: Service, request: Request) -> Response:
     """Counters and histograms of this process, and the queue of all."""
-    async with service.database.session() as db:
-        depth = await jobs.depth(db)
+    try:
+        async with service.database.session() as db:
+            depth = await jobs.depth(db)
+    except ProtocolError:
+        depth = {}  # what this process counted is known all the same
     return PlainTextResponse(service.metrics.text(**depth))
 
 
 async def _openapi(request: Request) -> Response:
-    return bodies.answer(request, openapi.DESCRIPTION)
+    return bodies.answer(request, openapi.describe(OPEN, READS, WRITES))
 
 
 class Observed:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import IO, Any
 
 import msgpack
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reference.store import durable
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import check_id
+from reference.wire.ids import PREFIX, check_id, mpack_key
 from reference.wire.names import check_branch
 from reference.wire.reader import unpack
 
@@ -19,6 +24,45 @@ MSGPACK = "application/x-msgpack"
 JSON = "application/json"
 BODY_BYTES = 8 * 1024 * 1024
 """What a body other than a pack may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body: its digest, and its bytes, or a file of them where it is a pack."""
+
+    key: str
+    raw: bytes = b""
+    file: IO[bytes] | None = None
+
+
+async def receive(request: Request) -> Body:
+    """A body that is read whole."""
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > BODY_BYTES:
+            raise ProtocolError("too_large", f"a body of more than {BODY_BYTES} bytes", "HTTP-008")
+    raw = bytes(received)
+    return Body(mpack_key(raw), raw)
+
+
+@asynccontextmanager
+async def spooled(request: Request, limit: int, folder: str) -> AsyncIterator[Body]:
+    """A body of any size, in a file without a name that is gone at the end."""
+    digest, size = sha256(), 0
+    os.makedirs(folder, exist_ok=True)
+    with durable.draft(folder, sync=False) as draft:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise ProtocolError("too_large", f"a body of more than {limit} bytes", "PUSH-022")
+            digest.update(chunk)
+            draft.write(chunk)
+        path = f"{folder}/{os.urandom(8).hex()}"
+        draft.name(path)
+    with open(path, "rb") as file:
+        os.unlink(path)
+        yield Body(PREFIX + digest.hexdigest(), file=file)
 
 
 def decode(content_type: str, raw: bytes) -> Fields:

@@ -70,7 +70,6 @@ def build(
     sent: Closure,
     where: Mapping[str, Place],
     framed: bool,
-    branch_heads: Mapping[str, str],
 ) -> str:
     """Writes the pack and returns its key."""
     source = _Source(objects, where)
@@ -85,11 +84,10 @@ def build(
         if framed:
             plans, payloads = _plan(source, sent.objects, where)
             frames_ = (payload() for payload in payloads)
-            write_framed(write, sent.commits, sent.snapshots, plans, frames_, branch_heads)
+            write_framed(write, sent.commits, sent.snapshots, plans, frames_)
         else:
             blobs = ((object_id, source.blob(object_id)) for object_id in sent.objects)
-            count = len(sent.objects)
-            write_plain(write, sent.commits, sent.snapshots, blobs, count, branch_heads)
+            write_plain(write, sent.commits, sent.snapshots, blobs, len(sent.objects))
         mpack_id = PREFIX + digest.hexdigest()
         outgoing.keep(pack_key(mpack_id))
     except FileNotFoundError:

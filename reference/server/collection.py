@@ -56,6 +56,7 @@ async def collect(service: Service) -> dict[str, int]:
             "DELETE FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days'"
         )
     uploads = await asyncio.to_thread(_delete_uploads, objects)
+    await asyncio.to_thread(durable.sweep, service.spool)
     counts = {"cache_rows": len(expired), "packs": len(gone), "uploads": uploads}
     return {**counts, "snapshots": snapshots, **lost}
 

@@ -75,6 +75,8 @@ class _translated:  # reads as a word in `with`
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         if isinstance(problem, _FULL):
             raise ProtocolError("storage_full", "the database's disk is full") from problem
+        if isinstance(problem, asyncpg.DeadlockDetectedError):
+            raise ProtocolError("ref_moved", "another write was in the way") from problem
         closed = isinstance(problem, asyncpg.InterfaceError) and not isinstance(problem, ValueError)
         if closed or isinstance(problem, _DOWN):
             raise ProtocolError("database_down", "the database does not answer") from problem

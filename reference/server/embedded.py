@@ -49,7 +49,8 @@ def default_data() -> str:
 class Embedded:
     """One PostgreSQL under `data`; a second process on the same folder uses the first one's."""
 
-    def __init__(self, data: str) -> None:
+    def __init__(self, data: str, **settings: str) -> None:
+        self._settings = _SETTINGS | settings
         self.folder = os.path.join(os.path.abspath(data), "postgres")
         self._process: subprocess.Popen[bytes] | None = None
         self._binaries = ""
@@ -149,7 +150,7 @@ class Embedded:
 
     def _spawn(self, binaries: str) -> None:
         user = self._user
-        options = [part for item in _SETTINGS.items() for part in ("-c", "=".join(item))]
+        options = [part for item in self._settings.items() for part in ("-c", "=".join(item))]
         self._process = subprocess.Popen(
             [f"{binaries}/postgres", "-D", self.folder, "-k", self._sockets, *options],
             cwd="/",

@@ -25,7 +25,7 @@ Cached = tuple[str, int, int]
 """A pack and its counts of commits and blobs."""
 
 
-async def presign(call: Call) -> Response:
+async def presign_cached(call: Call) -> Response:
     """The cached pack of one tip, or `not_cached`; builds nothing.  [FETCH-016]"""
     fields = call.fields
     fields.require("want")
@@ -102,13 +102,14 @@ async def build(
     # Collection waits until the row is there; without a row the pack is young, and spared.
     async with service.database.transaction() as db:
         await writing.begin_adding(db)
-        heads = {} if len(want) > 1 else {"head": want[0]}
         mpack_id = await asyncio.to_thread(
-            building.build, service.objects, sent, places, form == "framed", heads
+            building.build, service.objects, sent, places, form == "framed"
         )
         counts = len(sent.commits), len(set(sent.objects))
         if len(set(want)) == 1 and not have:
-            if not await db.fetchval("SELECT 1 FROM repos WHERE repo_id = $1 FOR SHARE", repo.raw):
+            if not await db.fetchval(
+                "SELECT 1 FROM repos WHERE repo_id = $1 FOR KEY SHARE", repo.raw
+            ):
                 raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
             await writing.cache_pack(db, repo, want[0], form, mpack_id, *counts)
     return mpack_id, *counts

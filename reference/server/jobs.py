@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 8
 POLL_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
 STUCK_SECONDS = 600.0
 COLLECT_SECONDS = 3600.0
 Payload = dict[str, Any]
@@ -78,7 +79,10 @@ async def index(service: Service, payload: Payload) -> None:
     if here == payload.get("blobs"):
         return
     chunks = _chunks(service, pack_key(key))
-    intake = await asyncio.to_thread(lambda: read_pack(chunks, service.limits, key))
+    try:
+        intake = await asyncio.to_thread(lambda: read_pack(chunks, service.limits, key))
+    except FileNotFoundError:
+        return  # nothing needed it, so it was collected
     async with service.database.transaction() as db:
         await writing.begin(db, repo)
         await writing.copy(db, writing.PackTables(repo, key, intake.pack).blobs())
@@ -111,6 +115,8 @@ async def prebuild(service: Service, payload: Payload) -> None:
             if fresh is not None or not is_tip:
                 hits += fresh is not None
                 continue
+            if hits and not misses:  # a clone often follows a push: it goes first
+                await asyncio.sleep(PAUSE_SECONDS)
             await fetch.build(service, repo, [tip], [], form)
             misses += 1
     ms = round((perf_counter() - started) * 1000, 1)

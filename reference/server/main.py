@@ -100,17 +100,18 @@ async def opened(
         async with database.session() as db:
             await schema.migrate(db)
             secret = await schema.secret(db, "links", os.urandom(32))
-        yield Service(database, _open_objects(objects, data, secret), limits)
+        spool = os.path.join(os.path.abspath(data), "spool")
+        yield Service(database, _open_objects(objects, data, spool, secret), spool, limits)
     finally:
         await database.close()
 
 
-def _open_objects(url: str | None, data: str, secret: bytes) -> ObjectStore:
+def _open_objects(url: str | None, data: str, spool: str, secret: bytes) -> ObjectStore:
     parts = urlsplit(url or "file://" + os.path.join(os.path.abspath(data), "objects"))
     if parts.scheme == "s3":
         from .objects_s3 import S3Objects  # 150 ms of imports that files do not need
 
-        return S3Objects(url or "", os.path.join(os.path.abspath(data), "spool"))
+        return S3Objects(url or "", spool)
     if parts.scheme != "file" or not parts.path:
         raise ProtocolError("invalid", f"--objects: file:///… or s3://…, not {url}")
     return FileObjects(parts.path, secret)

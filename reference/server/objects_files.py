@@ -54,11 +54,9 @@ class FileObjects:
     # Presigned links: method, key and expiry under a key that only the servers know.
 
     def upload_url(self, base_url: str, key: str, seconds: int) -> str:
-        """Where a client may PUT one object, until then."""
         return self._url(base_url, "PUT", key, seconds)
 
     def link(self, base_url: str, key: str, seconds: int) -> str:
-        """Where anybody may GET one object, until then."""
         return self._url(base_url, "GET", key, seconds)
 
     def _url(self, base_url: str, method: str, key: str, seconds: int) -> str:
@@ -89,30 +87,25 @@ class FileObjects:
             yield draft
 
     def incoming(self, key: str) -> FileIncoming:
-        """Opens an upload."""
         self.check()
         return FileIncoming(self.path(key), f"{self.root}/packs")
 
     def outgoing(self) -> FileOutgoing:
-        """Begins an object."""
         self.check()
         return FileOutgoing(self.root)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """A range of an object, or all of it from `start` on."""
         self.check()
         with translated(), open(self.path(key), "rb") as file:
             file.seek(start)
             return file.read(length)
 
     def exists(self, key: str) -> bool:
-        """Whether an object is there; raises where that is not known."""
         found = os.path.exists(self.path(key))
         self.check()
         return found
 
     def delete(self, key: str) -> None:
-        """Removes an object; one that is gone already is no error."""
         self.check()
         with translated():
             try:
@@ -121,7 +114,6 @@ class FileObjects:
                 return
 
     def list(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """Keys under a prefix that ends in a slash, and the seconds since each was written."""
         self.check()
         now = time()
         for folder, _, names in os.walk(self.path(prefix)):
@@ -142,7 +134,6 @@ class FileIncoming:
             self._open = stack.pop_all()
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes of the upload."""
         with translated():
             while chunk := self._file.read(CHUNK_BYTES):
                 self._draft.write(chunk)
@@ -154,12 +145,10 @@ class FileIncoming:
             self._draft.seal(0o444)
 
     def accept(self, key: str) -> None:
-        """Keeps exactly the bytes that were read, durably, under `key`."""
         with translated():
             self._draft.keep(f"{self._packs}/{os.path.basename(key)}", mode=0o444)
 
     def close(self) -> None:
-        """Lets go of it; what was not accepted leaves nothing behind."""
         self._open.close()
 
 
@@ -173,15 +162,12 @@ class FileOutgoing:
             self._open = stack.pop_all()
 
     def write(self, data: bytes) -> None:
-        """Takes the next bytes."""
         with translated():
             self._draft.write(data)
 
     def keep(self, key: str) -> None:
-        """Makes it durable under `key`."""
         with translated():
             self._draft.keep(f"{self._root}/{key}", mode=0o444)
 
     def close(self) -> None:
-        """Lets go of it; what was not kept leaves nothing behind."""
         self._open.close()

@@ -92,22 +92,18 @@ class S3Objects:
         return str(self._public.presigned_put_object(self.bucket, self._name(key), expires))
 
     def link(self, base_url: str, key: str, seconds: int) -> str:
-        """Where anybody may GET one object, until then."""
         expires = timedelta(seconds=seconds)
         return str(self._public.presigned_get_object(self.bucket, self._name(key), expires))
 
     def incoming(self, key: str) -> S3Incoming:
-        """Opens an upload."""
         with translated():
             response = self._client.get_object(self.bucket, self._name(key))
         return S3Incoming(self, key, response)
 
     def outgoing(self) -> S3Outgoing:
-        """Begins an object."""
         return S3Outgoing(self, self._spool)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """A range of an object, or all of it from `start` on."""
         if length == 0:
             return b""
         try:
@@ -126,7 +122,6 @@ class S3Objects:
             raise
 
     def exists(self, key: str) -> bool:
-        """Whether an object is there; raises where that is not known."""
         try:
             with translated():
                 self._client.stat_object(self.bucket, self._name(key))
@@ -135,12 +130,10 @@ class S3Objects:
         return True
 
     def delete(self, key: str) -> None:
-        """Removes an object; one that is gone already is no error."""
         with translated():
             self._client.remove_object(self.bucket, self._name(key))
 
     def list(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """Keys under a prefix that ends in a slash, and the seconds since each was written."""
         with translated():
             now = datetime.now(UTC)
             start = self._name(prefix)
@@ -171,7 +164,6 @@ class S3Incoming:
         self._etag = response.headers.get("etag", "").strip('"')
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes of the upload."""
         with translated():
             yield from self._response.stream(CHUNK_BYTES)
 
@@ -179,7 +171,6 @@ class S3Incoming:
         """Nothing to do ahead: the bucket has the bytes."""
 
     def accept(self, key: str) -> None:
-        """Keeps exactly the bytes that were read, durably, under `key`."""
         try:
             self._store.copy(self._key, key, self._etag)
         except FileNotFoundError:
@@ -203,11 +194,9 @@ class S3Outgoing:
             self._open = stack.pop_all()
 
     def write(self, data: bytes) -> None:
-        """Takes the next bytes."""
         self._draft.write(data)
 
     def keep(self, key: str) -> None:
-        """Makes it durable under `key`."""
         path = f"{self._spool}/{os.urandom(8).hex()}"
         self._draft.name(path)
         try:
@@ -216,5 +205,4 @@ class S3Outgoing:
             durable.remove(path)
 
     def close(self) -> None:
-        """Lets go of it; what was not kept leaves nothing behind."""
         self._open.close()

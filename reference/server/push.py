@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -42,39 +42,37 @@ class Move:
 class BodyUpload:
     """A pack that came as a request's body."""
 
-    def __init__(self, objects: ObjectStore, raw: bytes) -> None:
-        self._objects = objects
-        self._raw = raw
+    def __init__(self, objects: ObjectStore, file: IO[bytes]) -> None:
+        self._file = file
+        self._outgoing = objects.outgoing()
 
     def __iter__(self) -> Iterator[bytes]:
         """The bytes of the body."""
-        for start in range(0, len(self._raw), CHUNK_BYTES):
-            yield self._raw[start : start + CHUNK_BYTES]
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._outgoing.write(chunk)
+            yield chunk
 
     def seal(self) -> None:
         """Nothing to do ahead."""
 
     def accept(self, key: str) -> None:
         """Keeps the body under `key`."""
-        outgoing = self._objects.outgoing()
-        try:
-            outgoing.write(self._raw)
-            outgoing.keep(key)
-        finally:
-            outgoing.close()
+        self._outgoing.keep(key)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Lets go of what was not kept."""
+        self._outgoing.close()
 
 
-async def presign(
-    call: Call, key_name: str = "mpack_key", url_name: str = "upload_url"
-) -> Response:
+async def presign_upload(call: Call) -> Response:
     """Where to put a pack of this key."""
-    fields = call.fields
+    return _presign(call, "mpack_key", "upload_url")
+
+
+def _presign(call: Call, key_name: str, url_name: str) -> Response:
+    fields, limit = call.fields, call.service.limits.pack_bytes
     key = fields.id(key_name)
-    if fields.size("size_bytes") > call.service.limits.pack_bytes:
-        limit = call.service.limits.pack_bytes
+    if fields.size("size_bytes") > limit:
         raise ProtocolError("too_large", f"packs have at most {limit} bytes here", "PUSH-002")
     where = upload_key(call.repo.id, key)
     url = call.service.objects.upload_url(call.base_url, where, UPLOAD_SECONDS)
@@ -89,8 +87,8 @@ async def unpack_uploaded(call: Call) -> Response:
 
 
 async def presign_bundle(call: Call) -> Response:
-    """The same as `presign`, in the words of earlier clients."""
-    return await presign(call, "bundle_id", "presigned_url")
+    """The same as `presign_upload`, in the words of earlier clients."""
+    return _presign(call, "bundle_id", "presigned_url")
 
 
 async def unpack_bundle(call: Call) -> Response:
@@ -118,8 +116,8 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
     service, repo = call.service, call.repo
     where = upload_key(repo.id, key)
     clean = BackgroundTask(_forget_upload, service.objects, where)
-    if await _was_accepted(service, repo, key):  # then the upload may be gone  [PUSH-016]
-        return await _move_only(service, repo, key, move), clean
+    if (counts := await _move_only(service, repo, key, move)) is not None:  # [PUSH-016]
+        return counts, clean
     try:
         upload = await asyncio.to_thread(service.objects.incoming, where)
     except FileNotFoundError:
@@ -137,14 +135,17 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
 async def unpack_body(call: Call) -> Response:
     """Takes in a pack that is the request's body."""
     service = call.service
-    upload = BodyUpload(service.objects, call.raw)
-    with service.metrics.timed("push_phase", phase="read"):
-        intake = await asyncio.to_thread(read_pack, upload, service.limits)
-    move = _move_of_query(call, intake.pack)
-    if await _was_accepted(service, call.repo, intake.key):
+    assert call.body.file is not None, "the route of this call spools its body"
+    upload = await asyncio.to_thread(BodyUpload, service.objects, call.body.file)
+    try:
+        with service.metrics.timed("push_phase", phase="read"):
+            intake = await asyncio.to_thread(read_pack, upload, service.limits)
+        move = _move_of_query(call, intake.pack)
         counts = await _move_only(service, call.repo, intake.key, move)
-    else:
-        counts = await _take_in(service, call.repo, intake, upload, move)
+        if counts is None:
+            counts = await _take_in(service, call.repo, intake, upload, move)
+    finally:
+        await asyncio.to_thread(upload.close)
     return call.answer({"ok": True, **{f"{name}_written": n for name, n in counts.items()}})
 
 
@@ -163,18 +164,19 @@ def _move_of_query(call: Call, pack: Pack) -> Move:
     return Move(check_branch(branch), check_id(head, "head"), flag in ("true", "1"))
 
 
-async def _was_accepted(service: Service, repo: Repo, key: str) -> bool:
-    async with service.database.session() as db:
-        found = await db.fetchval(
-            "SELECT 1 FROM mpack_refs WHERE repo_id = $1 AND mpack_id = $2", repo.raw, to_raw(key)
-        )
+async def _was_accepted(db: Connection, repo: Repo, key: str) -> bool:
+    found = await db.fetchval(
+        "SELECT 1 FROM mpack_refs WHERE repo_id = $1 AND mpack_id = $2", repo.raw, to_raw(key)
+    )
     return found is not None
 
 
-async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict[str, int]:
-    """The branch's part of a push whose pack this repository verified and kept before."""
+async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict[str, int] | None:
+    """The branch's part of a push, if its pack was verified and kept before; it may be gone."""
     nothing = Pack(framed=True)
     async with service.database.transaction() as db:
+        if not await _was_accepted(db, repo, key):
+            return None
         await writing.begin(db, repo)
         current = await _check_move(db, repo, nothing, move)
         if current != move.head:
@@ -189,7 +191,6 @@ async def _take_in(
     """Checks what a pack leans on, then writes it; whatever fails, nothing was written."""
     pack, needs = intake.pack, intake.needs
     async with service.database.session() as db:
-        current = await _check_move(db, repo, pack, move)
         known = Known(
             await history.known(db, "commits", repo.raw, needs.commits),
             await history.known(db, "snapshot_refs", repo.raw, needs.snapshots | needs.bases),
@@ -201,6 +202,13 @@ async def _take_in(
     try:
         async with service.database.transaction() as db:
             await writing.begin(db, repo)
+            try:
+                current = await _check_move(db, repo, pack, move)
+            except ProtocolError:
+                await proof  # what is wrong with the pack itself is said first
+                raise
+            if current == move.head and await _was_accepted(db, repo, intake.key):
+                return dict.fromkeys(_COUNTS.values(), 0)  # the same push, a moment ago
             if current != move.head:
                 await writing.move_branch(db, repo, move.branch, current, move.head)
             with service.metrics.timed("push_phase", phase="write"):

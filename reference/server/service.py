@@ -14,7 +14,7 @@ from reference.wire.ids import PREFIX, from_raw
 from reference.wire.pack import DEFAULT_LIMITS, Limits
 
 from . import bodies
-from .bodies import Fields
+from .bodies import Body, Fields
 from .database import Database
 from .objects import ObjectStore
 from .operations import Metrics
@@ -59,6 +59,7 @@ class Service:
 
     database: Database
     objects: ObjectStore
+    spool: str
     limits: Limits = DEFAULT_LIMITS
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -69,7 +70,7 @@ class Call:
 
     service: Service
     request: Request
-    raw: bytes
+    body: Body
     signer: str | None
     repo_or_none: Repo | None = None
 
@@ -83,7 +84,7 @@ class Call:
     @property
     def fields(self) -> Fields:
         """The body's fields."""
-        return bodies.decode(self.request.headers.get("content-type", ""), self.raw)
+        return bodies.decode(self.request.headers.get("content-type", ""), self.body.raw)
 
     @property
     def base_url(self) -> str:

@@ -52,13 +52,17 @@ class PackTables:
 
     @cached_property
     def _places(self) -> dict[bytes, bytes]:
-        return dict(sorted(rows.places(self._contents).items()))
+        return rows.places(self._contents)
+
+    @cached_property
+    def _blobs(self) -> list[bytes]:
+        return sorted(self._places)
 
     def blobs(self) -> list[MakeTable]:
         """Where each blob lies, and that this repository has it."""
         return [
-            lambda: rows.index(self._key, self._places, self._places),
-            lambda: rows.references("object_refs", "blob_id", self._repo, self._places),
+            lambda: rows.index(self._key, self._places, self._blobs),
+            lambda: rows.references("object_refs", "blob_id", self._repo, self._blobs),
         ]
 
     def all(self) -> list[MakeTable]:

@@ -164,6 +164,7 @@ def _known_commit(repository: Repository, value: object) -> str:
     object_id = check_id(value, "commit")
     if os.environ.get("ANY_REF") != "1":
         repository.commit(object_id)
+        repository.keep("commits", object_id)
     return object_id
 
 

@@ -141,14 +141,18 @@ def put_blobs(dot: str, contents: Sequence[bytes], expected: str | None = None) 
 
 def _stands(path: str, read: Callable[[], object]) -> bool:
     """Whether a file is known to be durable and still reads as it should."""
-    if not durable.is_settled(path):
+    if not durable.is_settled(path) or not _proves(read):
         return False
+    os.utime(path)  # young again, so that a collection with a grace period leaves it
+    durable.settled(path)
+    return True
+
+
+def _proves(read: Callable[[], object]) -> bool:
     try:
         read()
     except ProtocolError:
         return False
-    os.utime(path)  # young again, so that a collection with a grace period leaves it
-    durable.settled(path)
     return True
 
 
@@ -186,7 +190,14 @@ def read_record(dot: str, kind: str, object_id: str) -> bytes | None:
 
 
 def put_record(dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]) -> None:
-    """Keeps a record durably; `read` proves one that is there already."""
+    """Keeps a record durably; one that is there and that `read` proves keeps its very bytes.
+
+    Another delta for the same snapshot might stand on one that stands on this.
+    """
     path = path_of(dot, kind, object_id)
-    if not _stands(path, read):
-        durable.write(path, raw, mode=FILE_MODE)
+    if _stands(path, read):
+        return
+    there = read_record(dot, kind, object_id)
+    if there is not None and _proves(read):
+        raw = there
+    durable.write(path, raw, mode=FILE_MODE)

@@ -14,14 +14,14 @@ from reference.core.closure import Lookups
 from reference.core.verification import Known
 from reference.wire import provenance, snapshots
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import Manifest, check_id, commit_id, snapshot_id
+from reference.wire.ids import Manifest, commit_id, snapshot_id
 from reference.wire.names import check_path, check_tree
 from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
 from reference.wire.reader import PackReader
-from reference.wire.records import Commit, Snapshot, check_commit, check_snapshot
+from reference.wire.records import Commit, Snapshot
 
-from . import durable, loose, refs
-from .packs import FILE_MODE, PackFile, encode_index, folder, list_packs
+from . import durable, kept, loose, refs
+from .packs import CHUNK_BYTES, FILE_MODE, PackFile, encode_index, folder, list_packs
 
 CHAIN = 64
 """How many deltas a loose snapshot may stand on before it is written in full."""
@@ -41,6 +41,7 @@ class Repository:
         self.dot = f"{root}/.muse"
         if not os.path.isfile(f"{self.dot}/HEAD"):
             raise ProtocolError("not_found", f"{root!r} holds no repository: run musekit init")
+        kept.check_format(f"{self.dot}/repo.json")
         self._packs: list[PackFile] | None = None
         self._commits: dict[str, tuple[PackFile, int]] = {}
         self._snapshots: dict[str, tuple[PackFile, int]] = {}
@@ -51,6 +52,8 @@ class Repository:
     def init(root: str) -> Repository:
         """An empty repository, or the one that is there, finished if it was half made."""
         dot = f"{root}/.muse"
+        if os.path.exists(f"{dot}/repo.json"):
+            kept.check_format(f"{dot}/repo.json")
         for name in ("objects/sha256", "objects/pack", "commits", "snapshots", "refs/heads"):
             durable.make_folder(f"{dot}/{name}")
         for name, content in (("repo.json", b'{"format":1}\n'), ("config.toml", b"")):
@@ -122,7 +125,7 @@ class Repository:
         place = self._packed(self._commits, object_id) if raw is None else None
         if raw is not None:
             try:
-                return _verified_commit(object_id, raw)
+                return kept.commit_from(object_id, raw)
             except ProtocolError:
                 place = self._packed(self._commits, object_id)
                 if place is None:
@@ -150,7 +153,7 @@ class Repository:
         place = self._packed(self._snapshots, object_id) if raw is None else None
         if raw is not None:
             try:
-                record = _parsed_snapshot(object_id, raw)
+                record = kept.snapshot_from(object_id, raw)
                 if len(self._deltas) < CACHED_DELTAS:
                     self._deltas[object_id] = record
                 return record
@@ -220,21 +223,31 @@ class Repository:
             check_path(path)
         check_tree(manifest, directories)
         new = snapshot_id(manifest, directories)
-        if self._durably_packed(self._snapshots, new):
+        there = loose.read_record(self.dot, "snapshots", new)
+        if there is None and self._packed(self._snapshots, new):
+            self.keep("snapshots", new)
             return new
-        if parent == new or self._chain_length(parent) >= CHAIN:
-            parent = None
-        base: Tree = self.tree(parent) if parent else ({}, ())
-        record = snapshots.between(new, manifest, directories, parent, *base)
-        loose.put_record(
-            self.dot, "snapshots", new, _json(record), partial(self._snapshot_holds, new)
-        )
+        if there is not None and self._is_sound(new, there):
+            raw = there  # others may stand on it: on another base it might stand on itself
+        else:
+            if there is not None or parent == new or self._chain_length(parent) >= CHAIN:
+                parent = None
+            base: Tree = self.tree(parent) if parent else ({}, ())
+            raw = _json(snapshots.between(new, manifest, directories, parent, *base))
+        loose.put_record(self.dot, "snapshots", new, raw, partial(self._prove, new, raw))
         return new
 
-    def _snapshot_holds(self, object_id: str) -> bool:
+    def _prove(self, object_id: str, raw: bytes) -> None:
         self._trees.pop(object_id, None)
         self._deltas.pop(object_id, None)
+        kept.snapshot_from(object_id, raw)
         self.tree(object_id)
+
+    def _is_sound(self, object_id: str, raw: bytes) -> bool:
+        try:
+            self._prove(object_id, raw)
+        except ProtocolError:
+            return False
         return True
 
     def _chain_length(self, object_id: str | None) -> int:
@@ -245,17 +258,37 @@ class Repository:
         return length
 
     def put_commit(self, record: Commit) -> str:
-        """Keeps a commit whose id was computed."""
+        """Keeps a commit whose id was computed; what is there already wins."""
         object_id: str = record["commit_id"]
-        if not self._durably_packed(self._commits, object_id):
-            loose.put_record(
-                self.dot, "commits", object_id, _json(record), partial(self.commit, object_id)
-            )
+        there = loose.read_record(self.dot, "commits", object_id)
+        if there is None and self._packed(self._commits, object_id):
+            self.keep("commits", object_id)
+            return object_id
+        raw = _json(record)
+        if there is not None:
+            try:
+                kept.commit_from(object_id, there)
+                raw = there
+            except ProtocolError:
+                pass  # corrupt, and healed by what comes now
+        loose.put_record(self.dot, "commits", object_id, raw, partial(self.commit, object_id))
         return object_id
 
-    def _durably_packed(self, where: dict[str, tuple[PackFile, int]], object_id: str) -> bool:
-        place = self._packed(where, object_id)
-        return place is not None and durable.settle(place[0].path)
+    def keep(self, kind: str, object_id: str) -> None:
+        """Makes something that is there durable: how far its writer got, nobody knows.
+
+        Whatever is acknowledged because it stands on something calls this first.  [DUR-005]
+        """
+        path = loose.path_of(self.dot, kind, object_id)
+        if not os.path.exists(path):
+            pack = self._pack_of_blob(object_id) if kind == "objects" else None
+            where = self._commits if kind == "commits" else self._snapshots
+            if pack is None:
+                pack = where[object_id][0]
+            path = pack.path
+        if not durable.settle(path):
+            with open(path, "rb") as file:
+                durable.write(path, iter(lambda: file.read(CHUNK_BYTES), b""), mode=FILE_MODE)
 
     def receive(
         self, chunks: Iterable[bytes], key: str | None = None, limits: Limits = DEFAULT_LIMITS
@@ -298,6 +331,13 @@ class Repository:
             manifest=self.tree,
         )
         verification.check_pack(pack, known, limits)
+        for kind, ids in (
+            ("objects", needs.objects),
+            ("snapshots", needs.snapshots | needs.bases),
+            ("commits", needs.commits),
+        ):
+            for object_id in ids:
+                self.keep(kind, object_id)
 
     def ids(self, kind: str) -> Iterator[str]:
         """Every id of a kind: objects, commits or snapshots, each once."""
@@ -341,30 +381,3 @@ class Intake:
         self._draft.keep(path, mode=FILE_MODE)
         self._repository.installed(path, pack)
         return pack
-
-
-def _parse(object_id: str, raw: bytes) -> object:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ProtocolError("integrity", f"integrity check: {object_id} is not JSON") from None
-
-
-def _verified_commit(object_id: str, raw: bytes) -> Commit:
-    try:
-        record = check_commit(_parse(object_id, raw))
-    except ProtocolError as problem:
-        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
-    if record["commit_id"] != check_id(object_id) or commit_id(record) != object_id:
-        raise ProtocolError("integrity", f"integrity check: commit {object_id} does not match")
-    return record
-
-
-def _parsed_snapshot(object_id: str, raw: bytes) -> Snapshot:
-    try:
-        record = check_snapshot(_parse(object_id, raw))
-    except ProtocolError as problem:
-        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
-    if record["snapshot_id"] != object_id:
-        raise ProtocolError("integrity", f"integrity check: snapshot {object_id} is mis-named")
-    return record

@@ -147,12 +147,14 @@ def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
     removed = [path for path in before[0] if path not in after[0]]
     for path in (*changed, *removed):
         at = f"{root}/{path}"
-        if os.path.islink(at) or (os.path.exists(at) and not os.path.isdir(at)):
-            safe = {before[0].get(path), after[0].get(path)}
-            if os.path.islink(at) or _hash_file(at) not in safe:
-                raise ProtocolError("conflict", f"{path!r} has changes that would be lost")
-        elif os.path.isdir(at) and path in changed:
-            _refuse_lost_folder(root, path, before)
+        if os.path.isdir(at) and not os.path.islink(at):
+            if path in changed:
+                _refuse_lost_folder(root, path, before)
+        else:
+            _refuse_lost_file(root, path, {before[0].get(path), after[0].get(path)})
+    for folder in {folder for path in changed for folder in ancestors(path)}:
+        if not os.path.isdir(f"{root}/{folder}") or os.path.islink(f"{root}/{folder}"):
+            _refuse_lost_file(root, folder, {before[0].get(folder)})
     for folder in sorted(set(before[1]) - set(after[1]), reverse=True):
         worktree.remove_folder(root, folder)
     for path in removed:
@@ -161,6 +163,12 @@ def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
         worktree.write_path(root, path, repository.blob(after[0][path]))
     for folder in after[1]:
         worktree.write_folder(root, folder)
+
+
+def _refuse_lost_file(root: str, path: str, safe: Set[str | None]) -> None:
+    at = f"{root}/{path}"
+    if os.path.lexists(at) and (os.path.islink(at) or _hash_file(at) not in safe):
+        raise ProtocolError("conflict", f"{path!r} has changes that would be lost: commit it first")
 
 
 def _refuse_lost_folder(root: str, path: str, before: Tree) -> None:

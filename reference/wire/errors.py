@@ -51,7 +51,7 @@ REQUIREMENT: dict[str, str] = {
     "unauthenticated": "AUTH-007",
     "forbidden": "AUTH-012",
     "bad_url": "AUTH-014",
-    "not_found": "HTTP-015",
+    "not_found": "STORE-014",
     "unknown_repo": "AUTH-011",
     "unknown_commit": "HTTP-031",
     "unknown_snapshot": "HTTP-032",

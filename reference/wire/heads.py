@@ -126,9 +126,13 @@ def _field_columns(commits: Sequence[Commit]) -> tuple[dict[str, Any], list[dict
 
 def _same(one: object, other: object) -> bool:
     """Whether two values are the same on the wire; in Python {"n": 1} equals {"n": True}."""
-    if one is other or (isinstance(one, str) and one == other):
+    if one is other:
         return True
-    return one == other and bool(msgpack.packb(one) == msgpack.packb(other))
+    if type(one) is not type(other) or one != other:
+        return False
+    if type(one) in (str, int) or one in ([], {}):
+        return True
+    return bool(msgpack.packb(one) == msgpack.packb(other))
 
 
 def _malformed(why: str, requirement: str = "MPACK-010") -> ProtocolError:

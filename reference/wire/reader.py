@@ -25,7 +25,6 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]
 _FEED_BYTES = 64 * 1024
 _BIN = {0xC4: 1, 0xC5: 2, 0xC6: 4}
-_FRAMED_KEYS = ["format", "head", "frames"]
 
 
 def _malformed(why: str, requirement: str = "MPACK-001") -> ProtocolError:
@@ -43,10 +42,10 @@ class _Budget:
         """A map whose keys are unique texts."""
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise _malformed("a map has a key twice", "MPACK-002")
+            raise _malformed("a map has a key twice", "MPACK-003")
         for key in found:
             if type(key) is not str:
-                raise _malformed(f"a map's key must be text, got {shown(key)}", "MPACK-002")
+                raise _malformed(f"a map's key must be text, got {shown(key)}", "MPACK-003")
         self.spend(len(pairs))
         return found
 
@@ -115,7 +114,7 @@ class PackReader:
         self._fed += len(chunk)
         if self._fed > self._limits.pack_bytes:
             limit = self._limits.pack_bytes
-            raise ProtocolError("too_large", f"a pack of more than {limit} bytes", "MPACK-037")
+            raise ProtocolError("too_large", f"a pack of more than {limit} bytes", "MPACK-042")
         for start in range(0, len(chunk), _FEED_BYTES):
             try:
                 self._unpacker.feed(chunk[start : start + _FEED_BYTES])
@@ -123,14 +122,14 @@ class PackReader:
             except StopIteration:
                 if self._unpacker.read_bytes(1):
                     self._done = False
-                    raise _malformed("bytes after the end of the pack") from None
+                    raise _malformed("bytes after the end of the pack", "MPACK-002") from None
             except (ValueError, TypeError, msgpack.UnpackException) as problem:
                 raise _malformed(f"not msgpack: {type(problem).__name__} {problem}") from None
 
     def close(self) -> Pack:
         """The whole pack, once all of its bytes were fed."""
         if not self._done:
-            raise _malformed(f"the pack ends early, after {self._fed} bytes")
+            raise _malformed(f"the pack ends early, after {self._fed} bytes", "MPACK-002")
         self._pack.size = self._fed
         return self._pack
 
@@ -155,21 +154,21 @@ class PackReader:
             found += yield from self._bytes(count - len(found))
         return found
 
-    def _bin(self, what: str) -> Steps[int]:
+    def _bin(self, what: str, requirement: str = "MPACK-012") -> Steps[int]:
         """The length of a bin that starts here."""
         kind = (yield from self._exactly(1))[0]
         if kind not in _BIN:
-            raise _malformed(f"{what} must be a bin")
+            raise _malformed(f"{what} must be a bin", requirement)
         length = int.from_bytes((yield from self._exactly(_BIN[kind])), "big")
         if length > self._limits.pack_bytes:
-            raise ProtocolError("too_large", f"{what} of {length} bytes", "MPACK-037")
+            raise ProtocolError("too_large", f"{what} of {length} bytes", "MPACK-042")
         return length
 
     def _array(self, what: str) -> Steps[int]:
         try:
             count: int = yield from self._call(self._unpacker.read_array_header)
         except ValueError:
-            raise _malformed(f"{what} must be a list") from None
+            raise _malformed(f"{what} must be a list", "MPACK-009") from None
         if count > self._limits.records:
             limit = self._limits.records
             raise ProtocolError("too_large", f"{what}: more than {limit} entries", "MPACK-040")
@@ -188,7 +187,7 @@ class PackReader:
         for _ in range(keys):
             key = yield from self._key(seen)
             if key == "head":
-                if list(seen) != _FRAMED_KEYS[:2]:
+                if list(seen) not in (["head"], ["format", "head"]):
                     raise _malformed("a framed pack has format, head, frames", "MPACK-012")
                 head = yield from self._head()
             elif head is None:
@@ -198,9 +197,9 @@ class PackReader:
             else:
                 raise _malformed(f"a framed pack has no key {shown(key)} here", "MPACK-012")
         if "blobs" in seen and "objects" in seen:
-            raise _malformed("a pack has blobs and objects", "MPACK-006")
+            raise _malformed("a pack has blobs and objects", "MPACK-005")
         if head is not None:
-            if list(seen) != _FRAMED_KEYS:
+            if "frames" not in seen:
                 raise _malformed("a framed pack lacks its frames", "MPACK-012")
             self._pack.framed = True
             self._pack.snapshots = head.snapshots(self._pack.blob_ids)
@@ -209,7 +208,7 @@ class PackReader:
     def _key(self, seen: dict[str, None]) -> Steps[str]:
         key = yield from self._call(self._unpacker.unpack)
         if not isinstance(key, str) or key in seen:
-            raise _malformed(f"key {shown(key)} twice, or no text", "MPACK-002")
+            raise _malformed(f"key {shown(key)} twice, or no text", "MPACK-003")
         seen[key] = None
         return key
 
@@ -285,7 +284,7 @@ class PackReader:
             value = yield from self._call(self._unpacker.unpack)
             if key == "format":
                 if type(value) is not int or value != 1:
-                    raise _malformed(f"format must be 1, got {shown(value)}", "MPACK-003")
+                    raise _malformed(f"format must be 1, got {shown(value)}", "MPACK-004")
             elif key in ("meta", "branch_heads"):
                 if not isinstance(value, dict):
                     raise _malformed(f"{key} must be a map", "MPACK-009")
@@ -302,7 +301,7 @@ class PackReader:
         try:
             fields: int = yield from self._call(self._unpacker.read_map_header)
         except ValueError:
-            raise _malformed("a blob must be a map", "MPACK-007") from None
+            raise _malformed("a blob must be a map", "MPACK-006") from None
         pack = self._pack
         named, found = None, None
         self._budget.spend(fields)
@@ -313,7 +312,7 @@ class PackReader:
                 value = yield from self._call(self._unpacker.unpack)
                 named = value if key == "object_id" else named
                 continue
-            length = yield from self._bin("a blob's content")
+            length = yield from self._bin("a blob's content", "MPACK-006")
             self._raw_bytes += length
             if self._raw_bytes > self._limits.raw_bytes:
                 limit = self._limits.raw_bytes
@@ -329,7 +328,7 @@ class PackReader:
             pack.blob_sizes.append(length)
             pack.frames.append(Frame(offset, length, True, 1))
         if found is None or "object_id" not in seen:
-            raise ProtocolError("missing_field", "a blob needs object_id and content", "MPACK-007")
+            raise ProtocolError("missing_field", "a blob needs object_id and content", "MPACK-006")
         if check_id(named, "object_id") != found:
             raise ProtocolError("blob_mismatch", f"a blob named {named} hashes to {found}")
         pack.blob_ids.append(found)

@@ -126,6 +126,7 @@ def meddling(server: str) -> Iterator[Meddler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", "0"))

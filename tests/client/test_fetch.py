@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from reference.store import fsck, refs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 
-from .meddler import Meddler, Spoil, cut, drop, edited, lose
+from .meddler import Forward, Meddler, Reply, Seen, Spoil, cut, drop, edited, lose
 from .workspace import Workspace, tree
 
 
@@ -82,11 +81,11 @@ def test_false_pack_is_refused_and_leaves_nothing(
     before = sorted(Path(copy.dot).rglob("*"))
     heads = refs.list_refs(copy.dot)
 
-    def flip(seen: object, forward: Callable[[], tuple[int, dict[str, str], bytes]]) -> object:
+    def flip(seen: Seen, forward: Forward) -> Reply:
         status, headers, body = forward()
         return status, headers, body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
 
-    hub.first("GET", flip)  # type: ignore[arg-type]  # an answer like any other
+    hub.first("GET", flip)
     with pytest.raises(ProtocolError) as refused:
         fetch(copy, remote, "origin", Steps())
     assert refused.value.code == "integrity"

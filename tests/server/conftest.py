@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reference.server import jobs
 from reference.server.app import build
 from reference.server.embedded import Embedded
 from reference.server.main import opened
@@ -34,15 +35,18 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def dsn(scratch: Path) -> Iterator[str]:
     """The PostgreSQL of this session."""
-    embedded = Embedded(str(scratch / "data"))
+    embedded = Embedded(str(scratch / "data"), fsync="off", full_page_writes="off")
     embedded.start()
     yield embedded.dsn
     embedded.stop()
 
 
 @pytest.fixture
-async def service(dsn: str, tmp_path: Path) -> AsyncIterator[Service]:
+async def service(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
     """A service with tables and an object store of its own."""
+    monkeypatch.setattr(jobs, "PAUSE_SECONDS", 0)
     import asyncpg
 
     admin = await asyncpg.connect(dsn)

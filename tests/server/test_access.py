@@ -89,7 +89,7 @@ async def test_a_private_repository_is_not_there_for_strangers(
     assert code(await mallory.request("DELETE", f"/api/repos/{repo_id}")) == (404, "unknown_repo")
 
 
-@pytest.mark.requirement("AUTH-012", "AUTH-010")
+@pytest.mark.requirement("AUTH-008", "AUTH-010", "AUTH-012")
 async def test_only_the_owner_writes(
     alice: Peer, mallory: Peer, http: httpx.AsyncClient, forge: Forge
 ) -> None:
@@ -111,7 +111,9 @@ async def test_only_the_owner_writes(
     assert code(made) == (403, "forbidden")
 
 
-@pytest.mark.requirement("AUTH-005", "AUTH-006", "AUTH-007", "AUTH-009")
+@pytest.mark.requirement(
+    "AUTH-001", "AUTH-003", "AUTH-004", "AUTH-005", "AUTH-006", "AUTH-007", "AUTH-009"
+)
 async def test_a_signature_binds_the_whole_request(
     alice: Peer, repo: str, http: httpx.AsyncClient
 ) -> None:

@@ -121,6 +121,14 @@ async def test_routes_that_are_not_there(http: httpx.AsyncClient, repo: str) -> 
     assert code(await http.request("BREW", "/healthz")) == (405, "method_not_allowed")
 
 
+@pytest.mark.requirement("HTTP-014", "AUTH-011")
+@pytest.mark.parametrize("owner", ["a%00b", "%ff%fe", "..", "%2e%2e", "%F0%9F%98%80", "a" * 5000])
+async def test_a_path_may_hold_anything(http: httpx.AsyncClient, owner: str) -> None:
+    """Names that nobody can have are names of nothing."""
+    for target in (f"/{owner}/x/refs", f"/x/{owner}/refs"):
+        assert (await http.get(target)).status_code == 404
+
+
 @pytest.mark.requirement("HTTP-042", "HTTP-043")
 async def test_what_operators_see(http: httpx.AsyncClient) -> None:
     """Ready, counted, described."""

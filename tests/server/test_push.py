@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reference.server.service import Service
-
 from .forge import Forge
 from .peer import Peer, code
 
 
-@pytest.mark.requirement("PUSH-014", "PUSH-015", "DP5", "BP3")
+@pytest.mark.requirement("PUSH-014", "PUSH-015", "HTTP-031", "HTTP-032", "DP5", "BP3")
 @pytest.mark.parametrize("framed", [True, False])
 async def test_a_push_can_be_read_at_once(
     alice: Peer, repo: str, forge: Forge, framed: bool
@@ -58,20 +56,3 @@ async def test_a_stale_head_is_refused(alice: Peer, repo: str, forge: Forge) -> 
     pack = forge.pack(other)
     assert code(await alice.push(repo, pack, other[-1])) == (409, "not_fast_forward")
     assert (await alice.push(repo, pack, other[-1], force=True)).status_code == 200
-
-
-@pytest.mark.requirement("FETCH-006", "FETCH-013")
-async def test_what_was_pushed_can_be_fetched(
-    service: Service, alice: Peer, repo: str, forge: Forge
-) -> None:
-    """Smoke."""
-    line = forge.line(4)
-    pack = forge.pack()
-    await alice.push(repo, pack, line[-1])
-    hit = await alice.fetch(repo, line[-1], capabilities=["framed"])
-    assert hit["cache"] == "hit"
-    miss = await alice.fetch(repo, line[-1])
-    assert miss["cache"] == "miss"
-    assert (await alice.fetch(repo, line[-1]))["cache"] == "hit"
-    got = await alice.http.get(miss["mpack_url"])
-    assert got.status_code == 200

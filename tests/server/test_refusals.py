@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from fixtures.vectors import __main__ as vectors
 from reference.server.service import Service
 from reference.wire.ids import blob_id, mpack_key
+from reference.wire.pack import Limits
 
 from .forge import Forge
 from .peer import Peer, code
@@ -17,6 +20,7 @@ from .state import dump
 
 KEY = b"\7" * 32
 NOWHERE = "sha256:" + "0" * 64
+HOSTILE = vectors.FOLDER / "hostile"
 
 
 @asynccontextmanager
@@ -263,3 +267,22 @@ async def test_too_large_is_said_early(alice: Peer, repo: str, forge: Forge) -> 
     key = {"mpack_key": NOWHERE, "size_bytes": 1 << 40}
     assert code(await alice.post(f"{repo}/push/mpack-presign", key)) == (413, "too_large")
     assert (await alice.post(f"{repo}/push/mpack-presign", key | {"size_bytes": 1})).is_success
+
+
+@pytest.mark.requirement("HTTP-014", "PUSH-007", "MPACK-039")
+async def test_hostile_packs_are_refused_by_their_codes(
+    service: Service, alice: Peer, repo: str
+) -> None:
+    """Each golden attack, pushed: its own code, or that the head is in no such pack; no trace."""
+    rows = json.loads((HOSTILE / "table.json").read_text())
+    surprises = []
+    async with unchanged(service):
+        for row in rows:
+            service.limits = Limits(**row.get("limits", {}))
+            raw = (HOSTILE / row["file"]).read_bytes()
+            target = f"{repo}/push/unpack?branch=main&head={row.get('head', NOWHERE)}"
+            found = await alice.post(target, raw=raw)
+            refused = found.json().get("error", {})
+            if refused.get("code") not in {row["code"], *row.get("also", ()), "unknown_head"}:
+                surprises.append((row["file"], row["code"], refused))
+    assert surprises == []

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.store import durable, loose
+from reference.store import durable, folders, loose
+from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from tests import oracle
 from tests.faults import Disk
@@ -217,24 +218,45 @@ def test_what_this_process_settled_is_not_written_again(root: Path, dot: str) ->
     assert survival.has(path)
 
 
-def test_a_record_that_is_there_is_proven_by_reading_it(root: Path, dot: str) -> None:
-    """One that reads well stays as it is; one that does not is replaced."""
+def test_a_record_that_is_there_keeps_its_bytes(root: Path, dot: str) -> None:
+    """If it reads well, whoever wrote it; one that does not is replaced."""
     object_id = oracle.blob_id(b"some record")
     path = root / sharded("commits", object_id, ".json")
-    read = []
 
     def proves() -> None:
-        read.append(path.read_bytes())
-        if path.read_bytes() != b'{"first": 1}':
-            raise ProtocolError("integrity", "integrity check: not what it was")
+        if not path.read_bytes().startswith(b"good"):
+            raise ProtocolError("integrity", "integrity check: not good")
 
-    loose.put_record(dot, "commits", object_id, b'{"first": 1}', proves)
-    assert read == []
-    loose.put_record(dot, "commits", object_id, b'{"second": 2}', proves)
-    assert read == [b'{"first": 1}']
-    assert loose.read_record(dot, "commits", object_id) == b'{"first": 1}'
-    path.chmod(0o644)
-    path.write_bytes(b"garbage")
-    loose.put_record(dot, "commits", object_id, b'{"first": 1}', proves)
-    assert loose.read_record(dot, "commits", object_id) == b'{"first": 1}'
+    def put(raw: bytes) -> bytes | None:
+        loose.put_record(dot, "commits", object_id, raw, proves)
+        return loose.read_record(dot, "commits", object_id)
+
+    assert put(b"good, first") == b"good, first"
+    assert put(b"good, second") == b"good, first"
+    for raw in (b"bad", b"", b"good, by somebody else"):
+        path.chmod(0o644)
+        path.write_bytes(raw)
+        assert put(b"good, third") == (raw if raw.startswith(b"good") else b"good, third")
     assert loose.read_record(dot, "snapshots", object_id) is None
+
+
+@pytest.mark.requirement("STORE-007", "STORE-018")
+def test_deltas_never_stand_on_each_other(root: Path) -> None:
+    """A tree that comes back is not written again as a delta on what came after it.
+
+    Each time by another process, which cannot know what is durable.
+    """
+    trees = [{}, {"a": oracle.blob_id(b"a")}, {}, {"a": oracle.blob_id(b"a")}]
+    base = None
+    for tree in trees:
+        folders_and_files_are_unknown()
+        base = Repository(str(root)).put_snapshot(tree, [], base)
+        assert base == oracle.snapshot_id(tree)
+    for tree in trees:
+        assert Repository(str(root)).tree(oracle.snapshot_id(tree))[0] == tree
+
+
+def folders_and_files_are_unknown() -> None:
+    """Makes this process as ignorant as a new one."""
+    folders._known.clear()
+    durable._settled.clear()

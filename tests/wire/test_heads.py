@@ -368,7 +368,7 @@ def test_more_than_two_parents() -> None:
     assert refusal(changed("commits.parent", u32(0, 0, 1, 1, 3, 4))).requirement == "REC-010"
 
 
-@pytest.mark.requirement("MPACK-013", "MPACK-001", "MPACK-002")
+@pytest.mark.requirement("MPACK-013", "MPACK-001", "MPACK-002", "MPACK-003")
 @pytest.mark.parametrize(
     "raw",
     [

@@ -59,7 +59,7 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert Limits(*published) == DEFAULT_LIMITS
 
 
-@pytest.mark.requirement("MPACK-037", "MPACK-040", "MPACK-041", "MPACK-042")
+@pytest.mark.requirement("MPACK-037", "MPACK-040", "MPACK-041", "MPACK-043")
 @FORMS
 def test_exactly_at_each_limit_passes_and_one_less_does_not(
     make: Callable[[History], bytes],
@@ -225,14 +225,14 @@ def chain(length: int, files: int) -> bytes:
     return bytes(msgpack.packb({"snapshots": records, "blobs": blobs}))
 
 
-@pytest.mark.requirement("MPACK-042", "MPACK-038")
+@pytest.mark.requirement("MPACK-043", "MPACK-038")
 def test_a_chain_of_deltas_counts_with_whole_manifests() -> None:
     """A few bytes a delta are a whole manifest to hash: the work is bounded by running totals."""
     pack = chain(100, 3000)
     whole = sum((71 + 1) * 3000 + 75 * n for n in range(100))
     checked(pack, Limits(manifest_bytes=whole))
     error = refused(pack, Limits(manifest_bytes=MIB))
-    assert (error.code, error.requirement) == ("too_large", "MPACK-042")
+    assert (error.code, error.requirement) == ("too_large", "MPACK-043")
 
 
 @pytest.mark.requirement("MPACK-038")

@@ -1,9 +1,11 @@
 """Who made a commit: signatures in their one canonical text, and every way to get one wrong."""
 
+import hashlib
 from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,7 +118,6 @@ def test_a_key_without_its_prefix(key: str) -> None:
     assert (error.code, error.requirement) == ("bad_signature", "REC-021")
 
 
-@pytest.mark.requirement("REC-023")
 def test_the_key_id_is_not_used() -> None:
     """It is for people."""
     provenance.verify({**SIGNED, "signer_key_id": "anything"})
@@ -133,6 +134,52 @@ def test_base64url_has_one_text_for_a_value(data: bytes) -> None:
         if other != text:
             with pytest.raises(ValueError):
                 provenance.from_base64url(other, len(data))
+
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+BASE = bytes.fromhex("58" + "66" * 31)
+IDENTITY = (1).to_bytes(32, "little")
+
+
+def test_weak_signatures_below_would_pass_a_lenient_check() -> None:
+    """OpenSSL takes a key of small order, with which one signature fits every message."""
+    lenient = Ed25519PublicKey.from_public_bytes(IDENTITY)
+    for message in (b"one", b"other"):
+        lenient.verify(BASE + (1).to_bytes(32, "little"), message)
+
+
+@pytest.mark.requirement("REC-021")
+def test_a_key_of_small_order_proves_nothing() -> None:
+    """A signature that would fit whatever is signed is refused."""
+    key = "ed25519:" + provenance.to_base64url(IDENTITY)
+    signature = provenance.to_base64url(BASE + (1).to_bytes(32, "little"))
+    assert refusal({**SIGNED, "signer_public_key": key, "signature": signature}).code == (
+        "bad_signature"
+    )
+
+
+@pytest.mark.requirement("REC-021")
+def test_a_number_beyond_the_order_is_another_text_of_the_same() -> None:
+    """S plus the group's order satisfies the equation too, and is refused."""
+    raw = provenance.from_base64url(SIGNED["signature"], 64)
+    number = int.from_bytes(raw[32:], "little") + ORDER
+    other = provenance.to_base64url(raw[:32] + number.to_bytes(32, "little"))
+    assert refusal({**SIGNED, "signature": other}).code == "bad_signature"
+
+
+@pytest.mark.requirement("REC-021")
+def test_a_commitment_of_small_order_is_refused() -> None:
+    """An R that is the identity: only the key's owner can make it, and still it does not count."""
+    secret = bytearray(hashlib.sha512(SEED).digest()[:32])
+    secret[0] &= 248
+    secret[31] = secret[31] & 63 | 64
+    key = provenance.from_base64url(KEY.removeprefix("ed25519:"), 32)
+    hashed = hashlib.sha512(IDENTITY + key + oracle.provenance_digest(SIGNED)).digest()
+    number = int.from_bytes(hashed, "little") * int.from_bytes(secret, "little") % ORDER
+    signature = IDENTITY + number.to_bytes(32, "little")
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, oracle.provenance_digest(SIGNED))
+    weak = {**SIGNED, "signature": provenance.to_base64url(signature)}
+    assert refusal(weak).code == "bad_signature"
 
 
 def many(count: int) -> list[dict[str, Any]]:

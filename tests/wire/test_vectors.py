@@ -153,7 +153,7 @@ def as_printed(value: Any) -> Any:
     return value
 
 
-@pytest.mark.requirement("ID-005", "MPACK-004", "MPACK-043", "MPACK-044")
+@pytest.mark.requirement("ID-005", "MPACK-007", "MPACK-044", "MPACK-045")
 @of_kind("plain-pack", "framed-pack")
 def test_packs(vector: dict[str, Any]) -> None:
     """The key, the records, the blobs, and where each blob lies."""
@@ -176,7 +176,7 @@ def as_row(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-@pytest.mark.requirement("MPACK-003", "MPACK-010", "MPACK-019")
+@pytest.mark.requirement("MPACK-004", "MPACK-010", "MPACK-019")
 @of_kind("plain-pack", "framed-pack")
 def test_packs_by_other_means(vector: dict[str, Any]) -> None:
     """The outer map, the head and the contents, opened by msgpack and zstandard alone."""

@@ -35,7 +35,7 @@ def sample_plain(blobs: dict[str, bytes] = SAMPLE.blobs, count: int | None = Non
     )
 
 
-@pytest.mark.requirement("MPACK-003", "MPACK-005", "MPACK-007")
+@pytest.mark.requirement("MPACK-004", "MPACK-009", "MPACK-006")
 def test_a_plain_pack_is_the_map_that_msgpack_makes() -> None:
     """Written piece by piece, it is byte for byte what packing it whole gives."""
     whole = {

@@ -1,0 +1,178 @@
+"""Uploads: presigned, hashed, and of no consequence once they were verified."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from conformance import oracle, packs
+from conformance.checks.conftest import NewRepository
+from conformance.expectations import check_refusal, fail, refused, requirement, unchanged
+from conformance.histories import child_of, commit
+from conformance.outcomes import CouldNotRun
+from conformance.repository import OCTETS, Repository
+from conformance.world import World
+
+
+@requirement("PUSH-001", "DP5")
+def test_presign_put_unpack(repo: Repository) -> None:
+    """An absolute URL takes the bytes without Authorization, and unpack finds them."""
+    tip = commit("a")
+    raw = repo.pack(tip)
+    value: dict[str, Any] = {"mpack_key": oracle.digest(raw), "size_bytes": len(raw)}
+    answer = repo.call("POST", "push/mpack-presign", value)
+    assert answer["mpack_key"] == oracle.digest(raw)
+    if not str(answer["upload_url"]).startswith(("http://", "https://")):
+        fail("an absolute URL", str(answer["upload_url"])[:40])
+    repo.put(answer["upload_url"], raw)
+    done = repo.unpack(value["mpack_key"], tip.id)
+    assert (done["ok"], repo.heads()) == (True, {"main": tip.id})
+
+
+@requirement("PUSH-002")
+def test_a_size_beyond_the_limit_is_refused_at_once(repo: Repository) -> None:
+    """Above pack_bytes presign is 413; at the limit, and without a size, it passes."""
+    limit = repo.refs()["limits"]["pack_bytes"]
+    value = {"mpack_key": oracle.ABSENT}
+    answer = repo.ask("POST", "push/mpack-presign", value | {"size_bytes": limit + 1})
+    check_refusal(answer, 413, "too_large")
+    for size in ({"size_bytes": limit}, {"size_bytes": 0}, {}):
+        repo.call("POST", "push/mpack-presign", value | size)
+
+
+@requirement("PUSH-002")
+def test_a_wrong_size_is_only_a_hint(repo: Repository) -> None:
+    """The digest decides, whatever size was named."""
+    tip = commit("a")
+    raw = repo.pack(tip)
+    value: dict[str, Any] = {"mpack_key": oracle.digest(raw), "size_bytes": len(raw) + 99}
+    repo.put(repo.call("POST", "push/mpack-presign", value)["upload_url"], raw)
+    repo.unpack(value["mpack_key"], tip.id)
+
+
+@requirement("PUSH-004", "BP6")
+@pytest.mark.parametrize("presigned", [False, True], ids=["never asked", "presigned only"])
+def test_a_key_that_was_not_uploaded_is_named(repo: Repository, presigned: bool) -> None:
+    """Unpacking it is 404, with the key in the error."""
+    tip = commit("a")
+    key = oracle.digest(repo.pack(tip))
+    if presigned:
+        repo.presign(repo.pack(tip))
+    with unchanged(repo), refused(404, "upload_missing") as errors:
+        repo.unpack(key, tip.id)
+    assert errors[0].get("mpack_key") == key
+    repo.push(tip)
+
+
+@requirement("PUSH-004", "AUTH-013")
+def test_another_repositorys_pack_is_not_found_by_its_key(new_repo: NewRepository) -> None:
+    """A key gives nobody the pack that somebody else pushed."""
+    elsewhere, here = new_repo(visibility="private"), new_repo()
+    tip = commit("a")
+    raw = elsewhere.pack(tip)
+    elsewhere.push(tip)
+    with unchanged(here, tip), refused(404, "upload_missing"):
+        here.unpack(oracle.digest(raw), tip.id)
+    here.push(tip)
+
+
+@requirement("PUSH-005", "ID-005", "BP1")
+@pytest.mark.parametrize("how", ["other bytes", "cut", "longer", "empty"])
+def test_bytes_that_are_not_the_key_are_refused(repo: Repository, how: str) -> None:
+    """The upload is hashed; a mismatch names both keys."""
+    tip = commit("a")
+    raw = repo.pack(tip)
+    wrong = {
+        "other bytes": repo.pack(commit("b")),
+        "cut": raw[:-1],
+        "longer": raw + b"\0",
+        "empty": b"",
+    }[how]
+    repo.put(repo.presign(raw), wrong)
+    with unchanged(repo, tip), refused(422, "digest_mismatch") as errors:
+        repo.unpack(oracle.digest(raw), tip.id)
+    named = {name: errors[0].get(name) for name in ("expected", "actual")}
+    assert named == {"expected": oracle.digest(raw), "actual": oracle.digest(wrong)}
+    repo.push(tip)
+
+
+@requirement("PUSH-006", "ID-015")
+def test_what_is_put_after_acceptance_changes_nothing(repo: Repository) -> None:
+    """An upload URL stays good for a while; what it takes then is never served."""
+    tip = commit("a")
+    raw = repo.pack(tip)
+    url = repo.presign(raw)
+    repo.put(url, raw)
+    repo.unpack(oracle.digest(raw), tip.id)
+    evil = raw.replace(next(iter(tip.blobs.values())), b"!" * len(next(iter(tip.blobs.values()))))
+    assert evil != raw
+    again = repo.client.send("PUT", url, evil, {"content-type": OCTETS}, signed=False)
+    if again.status >= 500:
+        fail("an answer below 500", str(again))
+    repo.holds(tip)
+    fetched = repo.fetch(tip)
+    assert fetched.pack.blobs == tip.blobs
+    repo.unpack(oracle.digest(raw), tip.id)
+    repo.holds(tip)
+
+
+def half_a_push(repo: Repository, length: int) -> bytes:
+    """The first line of the answer to a push that announces `length` bytes and sends few."""
+    parts = urlsplit(repo.client.connection.url)
+    if parts.scheme != "http":
+        raise CouldNotRun("needs a subject that is spoken to over plain http")
+    target = f"{repo.path}/push/unpack?branch=main&head={oracle.ABSENT}"
+    header = repo.client.sign("POST", repo.client.connection.url + target, bytes(64))
+    lines = [
+        f"POST {target} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        f"Authorization: {header}",
+        f"Content-Length: {length}",
+        "Connection: close",
+        "\r\n",
+    ]
+    address = (parts.hostname or "", parts.port or 80)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        connection.settimeout(5)
+        piece = bytes(1 << 16)
+        try:
+            for _ in range(64):
+                connection.sendall(piece)
+        except OSError:
+            pass  # a server may hang up on what it will not read
+        try:
+            return connection.recv(4096).partition(b"\r\n")[0]
+        except OSError:
+            return b""
+
+
+@requirement("PUSH-022", "MPACK-042")
+def test_a_body_beyond_the_limit_is_refused(repo: Repository) -> None:
+    """A pack that announces more than pack_bytes is refused, and the server stays usable."""
+    limit = repo.refs()["limits"]["pack_bytes"]
+    first = half_a_push(repo, limit + 1)
+    if first and b" 413 " not in first and b" 401 " not in first:
+        fail("413, or the connection closed", first.decode("latin-1"))
+    repo.push(commit("a"))
+
+
+@requirement("MPACK-042", "MPACK-037", "PUSH-022")
+def test_a_pack_beyond_the_limit_is_too_large(repo: Repository, world: World) -> None:
+    """A whole sound pack of one byte too many is 413, where the limit is small enough to try."""
+    limit = world.subject.limits.get("pack_bytes") or repo.refs()["limits"]["pack_bytes"]
+    if limit > 64 << 20:
+        raise CouldNotRun("needs [limits] pack_bytes of 64 MiB at most, to send more than it")
+    tip = commit("a", files={"a": world.dice.randbytes(limit)})
+    value = packs.plain(tip)
+    over = len(packs.encode(value)) - limit
+    tip = commit("a", files={"a": world.dice.randbytes(limit - over + 1)})
+    with unchanged(repo, tip), refused(413, "too_large"):
+        repo.push_body(repo.pack(tip), tip.id)
+    tip = commit("a", files={"a": world.dice.randbytes(limit - over)})
+    assert len(repo.pack(tip)) == limit
+    repo.push_body(repo.pack(tip), tip.id)
+    assert child_of(tip).parents == (tip,)

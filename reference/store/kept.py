@@ -1,0 +1,47 @@
+"""Records as the store's files hold them: read back, checked, never believed."""
+
+from __future__ import annotations
+
+import json
+
+from reference.wire.errors import ProtocolError
+from reference.wire.ids import check_id, commit_id
+from reference.wire.records import Commit, Snapshot, check_commit, check_snapshot
+
+
+def check_format(path: str) -> None:
+    """A store of another format is refused before anything is touched.  [STORE-004]"""
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError, RecursionError) as problem:
+        raise ProtocolError("integrity", f"integrity check: {path}: {problem}") from None
+    if not isinstance(found, dict) or found.get("format") != 1:
+        raise ProtocolError("integrity", f"{path}: this kit knows format 1 alone")
+
+
+def _parse(object_id: str, raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ProtocolError("integrity", f"integrity check: {object_id} is not JSON") from None
+
+
+def commit_from(object_id: str, raw: bytes) -> Commit:
+    try:
+        record = check_commit(_parse(object_id, raw))
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    if record["commit_id"] != check_id(object_id) or commit_id(record) != object_id:
+        raise ProtocolError("integrity", f"integrity check: commit {object_id} does not match")
+    return record
+
+
+def snapshot_from(object_id: str, raw: bytes) -> Snapshot:
+    try:
+        record = check_snapshot(_parse(object_id, raw))
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    if record["snapshot_id"] != object_id:
+        raise ProtocolError("integrity", f"integrity check: snapshot {object_id} is mis-named")
+    return record

@@ -1,0 +1,141 @@
+"""The runs: who goes when, and what happens when something goes wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from perf_gates import measuring
+from perf_gates.budgets import Row
+from perf_gates.commands import CouldNotRun, WrongResult
+from perf_gates.contests import OURS, Bench, Contest, Scenario, hold
+from perf_gates.neighbours import _tree_seconds
+from perf_gates.sources import Sources
+from perf_gates.stacks import Options, Stack
+from perf_gates.subject import Subject
+from perf_gates.verdicts import Verdict
+
+
+def row(scenario: str, id: str = "a", **more: Any) -> Row:
+    """A row of a scenario, held to 100 ms."""
+    texts: dict[str, Any] = {"source": "BG2", "what": "what", "check": "check", "options": {}}
+    numbers: dict[str, Any] = {"measure": "time", "unit": "ms", "budget": 100.0}
+    return Row(id=id, scenario=scenario, **texts | numbers | more)
+
+
+def bench(folder: Path) -> Bench:
+    """Nothing runs behind it: these scenarios need no server."""
+    stack = Stack("none", "http://127.0.0.1:9", Options())
+    return Bench(stack, Subject(stack.url, folder), Sources(folder), folder)
+
+
+def scenario(**trials: Callable[[], Mapping[str, float]]) -> Scenario:
+    """A scenario with these contenders."""
+
+    @contextmanager
+    def opened(bench: Bench) -> Iterator[Contest]:
+        yield Contest(dict(trials), absent={"mercurial": "it is not installed"})
+
+    return opened
+
+
+def always(value: float) -> Callable[[], Mapping[str, float]]:
+    """A trial that takes just that long."""
+    return lambda: {"time": value}
+
+
+def failing(problem: Exception) -> Callable[[], Mapping[str, float]]:
+    """A trial that goes wrong."""
+
+    def trial() -> Mapping[str, float]:
+        raise problem
+
+    return trial
+
+
+def verdict_of(folder: Path, opened: Scenario, **more: Any) -> measuring.Outcome:
+    """How the one row of a scenario ends."""
+    scenarios = {"it": opened}
+    made = measuring.measure([row("it", **more)], bench(folder), "quick", 3, scenarios=scenarios)
+    return made.outcomes[0]
+
+
+def test_contenders_take_turns_and_each_is_first_in_turn() -> None:
+    """A warm-up is run and thrown away."""
+    order: list[str] = []
+
+    def noted(name: str) -> Callable[[], Mapping[str, float]]:
+        def trial() -> Mapping[str, float]:
+            order.append(name)
+            return {"time": float(len(order))}
+
+        return trial
+
+    samples = hold(Contest({OURS: noted("ours"), "git": noted("git")}), 2)
+    assert order == ["git", "ours", "ours", "git", "git", "ours"]
+    assert samples == {OURS: {"time": [3.0, 6.0]}, "git": {"time": [4.0, 5.0]}}
+
+
+def test_a_slow_contender_fails_its_gate(tmp_path: Path) -> None:
+    """200 ms against 100, on a machine that was quiet for that instant, or too noisy to say."""
+    quick, slow = (verdict_of(tmp_path, scenario(ours=always(s))) for s in (0.05, 0.2))
+    assert quick.verdict is Verdict.PASS
+    assert slow.verdict in (Verdict.FAIL, Verdict.TOO_NOISY)
+    assert slow.found is not None
+    assert slow.found.median == 200
+
+
+def test_a_wrong_result_fails_whatever_its_time(tmp_path: Path) -> None:
+    """Work that was not done is not fast."""
+    ended = verdict_of(tmp_path, scenario(ours=failing(WrongResult("a file differs"))))
+    assert ended.verdict is Verdict.FAIL
+    assert "a file differs" in ended.detail
+
+
+def test_what_is_not_here_could_not_run(tmp_path: Path) -> None:
+    """That is not a pass, and it says what is missing."""
+    ended = verdict_of(tmp_path, scenario(ours=failing(CouldNotRun("strace is not installed"))))
+    assert (ended.verdict, ended.detail) == (Verdict.COULD_NOT_RUN, "strace is not installed")
+
+
+def test_a_measure_that_the_stack_does_not_show_could_not_run(tmp_path: Path) -> None:
+    """A foreign server's memory, for one."""
+    ended = verdict_of(tmp_path, scenario(ours=always(1)), measure="server memory")
+    assert ended.verdict is Verdict.COULD_NOT_RUN
+
+
+def test_a_ratio_is_taken_beside_its_peer(tmp_path: Path) -> None:
+    """Both medians and the ratio are kept."""
+    both = scenario(ours=always(0.1), git=always(0.2))
+    ended = verdict_of(tmp_path, both, unit="×", beside="git", budget=0.6)
+    assert ended.verdict is Verdict.PASS
+    assert ended.found is not None
+    assert (ended.found.median, ended.peers["git"].median) == (0.5, 200)
+
+
+def test_a_peer_that_is_absent_could_not_run(tmp_path: Path) -> None:
+    """With the reason that was given for it."""
+    ended = verdict_of(tmp_path, scenario(ours=always(1)), unit="×", beside="mercurial")
+    assert ended.verdict is Verdict.COULD_NOT_RUN
+    assert ended.detail == "mercurial: it is not installed"
+
+
+def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """Rows come out in the order that they went in."""
+    scenarios = {"bad": scenario(ours=failing(WrongResult("no"))), "good": scenario(ours=always(0))}
+    rows = [row("good", "a"), row("bad", "b"), row("good", "c")]
+    made = measuring.measure(rows, bench(tmp_path), "quick", 2, scenarios=scenarios)
+    ended = [(outcome.row.id, outcome.verdict) for outcome in made.outcomes]
+    assert ended == [("a", Verdict.PASS), ("b", Verdict.FAIL), ("c", Verdict.PASS)]
+
+
+def test_our_own_children_are_no_neighbours() -> None:
+    """The work of a child that has ended is counted as ours."""
+    import os
+
+    before = _tree_seconds({os.getpid()})
+    code = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    assert _tree_seconds({os.getpid()}) - before >= 0.25
