@@ -74,9 +74,7 @@ def unchanged(repo: Repository, *absent: Commit) -> Iterator[None]:
     save what was there before.
     """
     before = repo.seen()
-    unknown: list[Callable[[], Answer]] = []
-    for commit in absent:
-        unknown += [read for read in repo.reads(commit) if read().status == 404]
+    unknown = [read for read in repo.reads(*absent) if read().status == 404]
     yield
     after = repo.seen()
     if before != after:

@@ -157,7 +157,7 @@ def read(raw: bytes) -> Contents:
 
 
 def _read_plain(value: Value) -> Contents:
-    blobs = value.get("blobs", value.get("objects", []))
+    blobs: list[Value] = value["blobs"] if "blobs" in value else value.get("objects") or []
     return Contents(
         False,
         {record["commit_id"]: record for record in value.get("commits", [])},

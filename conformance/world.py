@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,18 @@ class World:
 
         if not until(idle, seconds, 0.1):
             raise CouldNotRun(f"jobs were not done within {seconds:.0f} s")
+
+    @contextmanager
+    def without_objects(self) -> Iterator[None]:
+        """While inside, the object store is away."""
+        for name in ("objects_down", "objects_up"):
+            if name not in self.subject.commands:
+                raise CouldNotRun(f'needs [process] {name} = ["…"] in the subject file')
+        self.command("objects_down")
+        try:
+            yield
+        finally:
+            self.command("objects_up")
 
     def second(self) -> str:
         """The address of another server process on the same data, started when first asked for."""

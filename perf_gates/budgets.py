@@ -49,7 +49,7 @@ class Row:
     budget: float | None = None
     published: float | None = None
     beside: str | None = None
-    of: str = "ms"
+    of: str = "ms"  # what a ratio is of
     bound: str = "most"
     tier: str = "full"
     stacks: Sequence[str] = STACKS
@@ -64,7 +64,7 @@ class Row:
     @property
     def is_exact(self) -> bool:
         """Whether noise cannot touch this figure."""
-        return self.unit in EXACT
+        return (self.of if self.beside else self.unit) in EXACT
 
 
 @dataclass(frozen=True, slots=True)

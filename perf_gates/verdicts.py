@@ -8,6 +8,8 @@ from enum import StrEnum
 from .budgets import Row
 from .estimates import Estimate
 
+LEAST_RUNS = 3
+"""Fewer runs give no interval worth its name."""
 NEIGHBOUR_CORES = 0.15
 """Above this much work of other processes a time that misses its budget proves nothing."""
 
@@ -34,6 +36,8 @@ def judge(row: Row, found: Estimate, neighbours: float = 0.0) -> tuple[Verdict |
     if row.is_exact:
         kept = found.least >= row.budget if least else found.most <= row.budget
         return (Verdict.PASS, "") if kept else (Verdict.FAIL, "in at least one run")
+    if found.runs < LEAST_RUNS:
+        return Verdict.TOO_NOISY, f"a time takes {LEAST_RUNS} runs at least"
     clears = found.low >= row.budget if least else found.high <= row.budget
     misses = found.high < row.budget if least else found.low > row.budget
     if clears:

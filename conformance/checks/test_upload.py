@@ -137,7 +137,7 @@ def half_a_push(repo: Repository, length: int) -> bytes:
     address = (parts.hostname or "", parts.port or 80)
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall("\r\n".join(lines).encode())
-        connection.settimeout(5)
+        connection.settimeout(1.5)
         piece = bytes(1 << 16)
         try:
             for _ in range(64):

@@ -106,6 +106,18 @@ def cut(timeline: Timeline, point: int) -> tuple[str, str]:
     return flaw, f"{verb(done)} comes before {verb(later)}"
 
 
+def left_lock(timeline: Timeline, point: int) -> str:
+    """A file named as a lock that was made and not yet removed."""
+    bound: dict[str, str] = {}
+    for op in timeline.recording.ops[:point]:
+        for _, name, node in op.binds:
+            if "lock" in name.lower() and op.exclusive and node is not None:
+                bound[name] = op.path
+            else:
+                bound.pop(name, None)
+    return next(iter(bound.values()), "")
+
+
 def written_in_place(timeline: Timeline, point: int) -> tuple[str, str] | None:
     """The file that has its final name while the interrupted request still writes to it."""
     ops = timeline.recording.ops

@@ -147,6 +147,9 @@ class Explorer:
                 operation = advice.operation_at(timeline, state.point - 1)
                 return operation, "destroys what was acknowledged before", symptom.what
         operation = advice.operation_at(timeline, state.point - 1)
+        lock = advice.left_lock(timeline, state.point) if symptom.kind == "retry" else ""
+        if lock:
+            return operation, "a lock file left by a dead process stops the retry", lock
         return operation, *advice.cut(timeline, state.point)
 
     def shrink(self, state: State, symptom: Symptom) -> tuple[State, Symptom]:

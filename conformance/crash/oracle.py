@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ class Oracle:
             return [*found, Symptom("unusable", said)]
         for check, answer in zip(plan.checks, answers, strict=True):
             found += check(answer)
-        return list(dict.fromkeys(found))
+        told = (replace(symptom, what=_told(symptom.what, base)) for symptom in found)
+        return list(dict.fromkeys(told))
 
     def _run(self, verb: str, base: Path, requests: list[Request]) -> tuple[int, list[Answer]]:
         lines = b"".join(request.line(base) for request in requests)
@@ -261,6 +262,11 @@ def _value(register: Register, answer: Answer) -> Any:
     if register[0] == "head":
         return {name: answer[name] for name in ("branch", "commit") if answer.get(name)}
     return answer.get("value")
+
+
+def _told(what: str, base: Path) -> str:
+    """One line that does not name the place where this state happened to be judged."""
+    return " ".join(what.replace(f"{base}/", "").split())
 
 
 def _content(path: Path) -> bytes | None:

@@ -159,7 +159,7 @@ class Tracer:
 
     def _drain(self) -> None:
         """Reaps what was born in the moment of dying, and orphans that came to us."""
-        until = time.monotonic() + 1
+        until = time.monotonic() + 20  # a crowd takes its time to die
         while time.monotonic() < until:
             try:
                 task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)

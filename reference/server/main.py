@@ -155,7 +155,7 @@ def server_for(service: Service, sock: socket.socket) -> uvicorn.Server:
 
 
 REVIVE_SECONDS = 0.5
-SWITCH_SECONDS = 0.0001
+SWITCH_SECONDS = 0.0005
 """How long a thread that verifies may keep the interpreter while requests wait."""
 
 

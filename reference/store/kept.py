@@ -28,6 +28,7 @@ def _parse(object_id: str, raw: bytes) -> object:
 
 
 def commit_from(object_id: str, raw: bytes) -> Commit:
+    """A commit from its file, rehashed."""
     try:
         record = check_commit(_parse(object_id, raw))
     except ProtocolError as problem:
@@ -38,6 +39,7 @@ def commit_from(object_id: str, raw: bytes) -> Commit:
 
 
 def snapshot_from(object_id: str, raw: bytes) -> Snapshot:
+    """A snapshot's delta from its file; only rebuilding its manifest proves it."""
     try:
         record = check_snapshot(_parse(object_id, raw))
     except ProtocolError as problem:

@@ -26,23 +26,6 @@ MEMORY_BYTES = 16 * 1024 * 1024
 _AHEAD = 4
 
 
-def whole_pack(repository: Repository, wanted: Closure) -> PackFile | None:
-    """The pack that holds exactly this closure, if there is one: it is sent as it lies."""
-    commits = {commit["commit_id"] for commit in wanted.commits}
-    for pack in repository.packs():
-        carried = pack.pack
-        if (
-            carried.framed
-            and len(carried.commits) == len(commits)
-            and set(pack.places) == set(wanted.objects)
-            and {commit["commit_id"] for commit in carried.commits} == commits
-            and {s["snapshot_id"] for s in carried.snapshots}
-            == {s["snapshot_id"] for s in wanted.snapshots}
-        ):
-            return pack
-    return None
-
-
 def send_file(pack: PackFile, write: Write) -> None:
     """A pack's bytes as they lie."""
     with open(pack.path, "rb") as file:

@@ -40,7 +40,9 @@ class Repository:
         self.root = root
         self.dot = f"{root}/.muse"
         if not os.path.isfile(f"{self.dot}/HEAD"):
-            raise ProtocolError("not_found", f"{root!r} holds no repository: run musekit init")
+            raise ProtocolError(
+                "not_found", f"{root!r} holds no finished repository: run musekit init"
+            )
         kept.check_format(f"{self.dot}/repo.json")
         self._packs: list[PackFile] | None = None
         self._commits: dict[str, tuple[PackFile, int]] = {}
@@ -307,7 +309,7 @@ class Repository:
 
     def installed(self, path: str, pack: Pack) -> None:
         """Takes notice of a pack that was written; its index comes after it, and may be lost."""
-        durable.write(PackFile(path).index_path, encode_index(pack), mode=FILE_MODE)
+        durable.write(PackFile(path).index_path, encode_index(pack, path), mode=FILE_MODE)
         self._packs = [known for known in self.packs() if known.path != path] + [PackFile(path)]
         self._learn(self._packs[-1])
 

@@ -22,6 +22,15 @@ SMALL = Tier(
     enough=4,
 )
 
+QUICK = Tier(
+    states={"kill": 60, "journal": 40, "strict": 60, "paranoid": 20},
+    bound=4,
+    kills=14,
+    faults=[(nth, variant) for variant in range(2) for nth in (2, 5)],
+    points=3,
+    races=1,
+)
+
 
 @cache
 def compiled() -> Path:

@@ -83,6 +83,11 @@ def test_counts_are_held_in_every_run() -> None:
     assert judge(row(unit="count"), estimate([100.0] * 3))[0] is Verdict.PASS
 
 
+def test_one_run_is_no_verdict_on_a_time() -> None:
+    """Its interval would be a point."""
+    assert judge(row(), estimate([1.0]))[0] is Verdict.TOO_NOISY
+
+
 def test_without_a_budget_there_is_no_verdict() -> None:
     """It is shown."""
     assert judge(row(None), between(1, 2)) == (None, "shown, not gated")

@@ -17,6 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reference.server import embedded
+from reference.server.embedded import Embedded
+from reference.wire.errors import ProtocolError
 from reference.wire.ids import mpack_key
 
 from .forge import Forge
@@ -213,3 +216,24 @@ def test_it_says_when_it_is_ready_and_stops_when_told(data: Path) -> None:
         assert time.monotonic() - started < 5
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
+def test_as_root_no_folder_is_opened_to_others(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data folder in a closed place is refused; programs in one are copied beside the data."""
+    closed = scratch / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(ProtocolError, match="may not enter"):
+        Embedded(str(closed / "data")).start()
+    assert closed.stat().st_mode & 0o777 == 0o700
+    reachable = embedded._reachable
+    monkeypatch.setattr(
+        embedded, "_reachable", lambda path, user: "pginstall" not in path and reachable(path, user)
+    )
+    server = Embedded(str(scratch / "copied"), fsync="off")
+    server.start()
+    server.stop()
+    [programs] = (scratch / "copied").glob("postgres-programs-*")
+    assert list(programs.glob("*/pginstall/bin/postgres"))

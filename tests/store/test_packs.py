@@ -12,7 +12,7 @@ from fixtures import packing, shapes
 from fixtures.history import History
 from reference.core.closure import closure
 from reference.store import fsck, gc, loose, refs
-from reference.store.packing import Spool, build_framed, plan_frames, whole_pack
+from reference.store.packing import Spool, build_framed, plan_frames
 from reference.store.packs import PackFile, list_packs
 from reference.store.repository import CHAIN, Repository
 from reference.wire.errors import ProtocolError
@@ -181,12 +181,18 @@ def test_a_pack_built_from_a_store_is_received_by_another(
     assert len(wanted.commits) > 3
 
 
-def test_the_same_closure_is_sent_as_it_lies(packed: Repository, dag: History) -> None:
-    """A pack that holds exactly what is wanted is not built again."""
-    everything = closure(packed.lookups(), dag.branches.values())
-    found = whole_pack(packed, everything)
-    assert found is not None
-    assert whole_pack(packed, closure(packed.lookups(), [dag.commits[0]["commit_id"]])) is None
+def test_a_pack_knows_whose_closure_it_is(root: Path) -> None:
+    """The commit that no other has as its parent, told from columns alone."""
+    history = shapes.build("step")
+    repository = Repository(str(root))
+    repository.receive([packing.to_bytes(history)])
+    assert next(list_packs(repository.dot)).tip == history.head
+
+
+def test_a_pack_of_several_heads_is_no_closure(packed: Repository, dag: History) -> None:
+    """One commit is asked for, and this pack holds more."""
+    assert len(set(dag.branches.values())) > 1
+    assert next(list_packs(packed.dot)).tip is None
 
 
 def test_whole_frames_are_copied_unopened(packed: Repository, dag: History) -> None:

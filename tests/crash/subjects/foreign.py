@@ -1,6 +1,8 @@
 """Adapters in front of stores that nobody here wrote: blobs and refs of the contract, no more.
 
-foreign.py git | git-all | sqlite-off | sqlite-full | sqlite-extra | lmdb | diskcache  init|batch DIR
+    foreign.py STORE init|batch DIR
+
+STORE is git, git-all, sqlite-off, sqlite-full, sqlite-extra, lmdb or diskcache.
 """
 
 from __future__ import annotations
@@ -38,9 +40,12 @@ class Git:
 
     def __init__(self, folder: str, fsync: str) -> None:
         self.git = ["git", "-C", folder, "-c", f"core.fsync={fsync}"]
-        if not os.path.exists(os.path.join(folder, ".git", "HEAD")):
-            options = ["--quiet", "--object-format=sha256", folder]
-            self.run_plain(["git", "-c", f"core.fsync={fsync}", "init", *options])
+        self.folder = folder
+
+    def make(self) -> None:
+        """`git init` promises nothing, so it is synced for it: what counts comes after."""
+        self.run_plain(["git", "init", "--quiet", "--object-format=sha256", self.folder])
+        os.sync()
 
     def run_plain(self, command: list[str], data: bytes = b"") -> bytes:
         done = subprocess.run(command, input=data, capture_output=True, check=False)
@@ -191,6 +196,8 @@ def main(kind: str, verb: str, folder: str) -> int:
         return 4
     store = open_store(kind, folder)
     if verb == "init":
+        if isinstance(store, Git):
+            store.make()
         return 0
     for line in sys.stdin:
         try:

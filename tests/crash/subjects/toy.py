@@ -177,8 +177,11 @@ class Files:
             self.sync_folder(folder)
             return
         if STYLE == "tmpfile" and not os.path.lexists(path):
-            self.unnamed(path, data, mode)
-            return
+            try:
+                self.unnamed(path, data, mode)
+                return
+            except FileExistsError:
+                pass  # another process was first: replace what it made
         temp, flags = self.temp(folder, name)
         if STYLE == "osync":
             flags |= os.O_SYNC
@@ -225,8 +228,11 @@ class Files:
 
     def install(self, temp: str, path: str) -> None:
         if STYLE == "link" and not os.path.lexists(path):
-            os.link(temp, path)
-            os.unlink(temp)
+            try:
+                os.link(temp, path)
+                os.unlink(temp)
+            except FileExistsError:
+                os.replace(temp, path)
         elif has("unlink-then-rename") and os.path.lexists(path):
             os.unlink(path)
             os.rename(temp, path)
