@@ -34,6 +34,11 @@ class BudgetError(Exception):
     """budgets.toml does not say what it should; the text names the row and the field."""
 
 
+def requirement(*ids: str) -> frozenset[str]:
+    """The rows of the checklist that a module's figures prove; `nox -s trace` reads these lines."""
+    return frozenset(ids)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One figure: where it comes from, how it is got, and what it is held against."""

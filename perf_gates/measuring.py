@@ -95,6 +95,11 @@ def measure(
         except (WrongResult, ProtocolError, httpx.HTTPError, KeyError) as problem:
             why = f"the result was wrong: {type(problem).__name__}: {problem}"
             outcomes = [Outcome(row, Verdict.FAIL, why) for row in group]
+        except KeyboardInterrupt:  # what was measured so far is worth its report
+            tell("interrupted")
+            left = [row for rest in groups[number - 1 :] for row in rest]
+            made.outcomes += [Outcome(row, Verdict.COULD_NOT_RUN, "interrupted") for row in left]
+            break
         else:
             made.samples.append((group[0], samples))
         made.outcomes += outcomes

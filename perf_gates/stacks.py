@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .budgets import requirement
 from .commands import MUSEKIT, SOURCES, CouldNotRun
 
+COVERS = requirement("K2")
 POSTGRES_IMAGE = "postgres:18"
 MINIO_IMAGE = "minio/minio:latest"
 READY_SECONDS = 90.0

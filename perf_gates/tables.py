@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from .budgets import requirement
 from .report.document import SCHEMA, Document
 from .report.numbers import budget, number
 from .report.terminal import machine
 
+COVERS = requirement("K4")
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
 NEAR = 0.10

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from .budgets import Row
+from .budgets import Row, requirement
 from .estimates import Estimate
 
+COVERS = requirement("K3")
 LEAST_RUNS = 3
 """Fewer runs give no interval worth its name."""
 NEIGHBOUR_CORES = 0.15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -53,5 +54,10 @@ def _replay(command: list[str], selector: str) -> int:
     return 1 if symptoms else 0
 
 
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(128 + number)  # through every `finally`: nothing is left behind
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from .oracle import Symptom
+from .checks import Symptom
 from .states import State, Timeline, Unit
 from .trace import Op
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from . import advice
+from .checks import Symptom
 from .findings import Finding, merge
-from .oracle import Oracle, Symptom
+from .oracle import Oracle
 from .promises import owed
 from .requests import Request
 from .states import State, Timeline
@@ -80,10 +81,9 @@ class Explorer:
 
     def _harm(self, state: State, symptom: Symptom) -> None:
         answered = advice.promised(self.timeline, state, symptom)
-        name = self._culprit(state)
         if answered >= 0:
             name = self.recording.requests[self.recording.ops[answered].request].name
-        self.harmed.setdefault(name, set()).add(state.model)
+            self.harmed.setdefault(name, set()).add(state.model)
 
     def _culprit(self, state: State) -> str:
         lost = [*state.dropped, *(number for number, *_ in state.torn)]

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import advice, ids
+from .checks import Symptom
 from .explore import Explorer
 from .findings import Finding
-from .oracle import Oracle, Symptom
+from .oracle import Oracle
 from .promises import Owed, owed
 from .ptrace import Entered
 from .requests import Request, put_blob

@@ -18,12 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .registers import Registers
 from .seccomp import FOREIGN, Filter
-from .syscalls import Architecture, this_architecture
+from .syscalls import this_architecture
 
-_CONT, _SYSCALL, _GETREGSET, _SETREGSET, _SEIZE, _LISTEN, _INFO = (
-    7, 24, 0x4204, 0x4205, 0x4206, 0x4208, 0x420E,
-)  # fmt: skip
+_CONT, _SYSCALL, _SEIZE, _LISTEN = 7, 24, 0x4206, 0x4208
 _SYSGOOD, _FORK, _VFORK, _CLONE, _EXEC, _SECCOMP, _EXITKILL = (
     1, 2, 4, 8, 16, 128, 1 << 20,
 )  # fmt: skip
@@ -34,25 +33,6 @@ _SYSCALL_STOP = signal.SIGTRAP | 0x80
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _PATIENCE = 0.002
 _MOST_TASKS, _MOST_BIRTHS = 96, 3000
-
-
-class _Info(ctypes.Structure):
-    """struct ptrace_syscall_info: in a seccomp stop number and arguments, on exit the result."""
-
-    _fields_ = (
-        ("op", ctypes.c_uint8), ("pad", ctypes.c_uint8 * 3), ("arch", ctypes.c_uint32),
-        ("ip", ctypes.c_uint64), ("sp", ctypes.c_uint64), ("number", ctypes.c_uint64),
-        ("arguments", ctypes.c_uint64 * 6), ("message", ctypes.c_uint32),
-    )  # fmt: skip
-    op: int
-    arch: int
-    number: int
-    arguments: ctypes.Array[ctypes.c_uint64]
-    message: int
-
-
-class _Vector(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
 class Unsupported(Exception):
@@ -89,6 +69,7 @@ class Tracer:
     trapped: int = 0
     overflow: bool = False
     _dying: bool = False
+    _dead: list[int] = field(default_factory=list)
     _inside: int = 0  # the one task between entry and exit of a call of interest
     _call: Entered | None = None
     _waiting: deque[int] = field(default_factory=deque)
@@ -97,19 +78,9 @@ class Tracer:
         arch = this_architecture()
         if arch is None:
             raise Unsupported("no table of system calls for this machine")
-        self._arch: Architecture = arch
+        self._registers = Registers(arch)
         self._filter = Filter(arch)
         self._names = {number: name for name, number in arch.numbers.items()}
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._libc.ptrace.restype = ctypes.c_long
-        self._libc.ptrace.argtypes = [
-            ctypes.c_long,
-            ctypes.c_long,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
-        self._info = _Info()
-        self._info_at = ctypes.addressof(self._info)
 
     def spawn(self, enter: Callable[[], None]) -> int:
         """A traced child that runs `enter` (which must exec) under the filter."""
@@ -127,12 +98,11 @@ class Tracer:
                 os._exit(127)
         os.close(ready)
         try:
-            self._ptrace(_SEIZE, pid, _OPTIONS)
+            if not self._registers.request(_SEIZE, pid, _OPTIONS):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise Unsupported("this system does not allow ptrace")
             os.write(go, b"\n")  # not just closed: a child forked beside this one has it open too
-        except OSError as error:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            raise Unsupported(f"ptrace is refused: {error.strerror}") from error
         finally:
             os.close(go)
         self.tasks.add(pid)
@@ -156,6 +126,11 @@ class Tracer:
             else:
                 self._stopped(task, status)
         self._drain()
+        for task in self._dead:  # orphans that died twice: for us as tracer, then as their parent
+            try:
+                os.waitpid(task, os.WNOHANG)
+            except ChildProcessError:
+                continue
 
     def _drain(self) -> None:
         """Reaps what was born in the moment of dying, and orphans that came to us."""
@@ -165,10 +140,12 @@ class Tracer:
                 task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)
             except ChildProcessError:
                 return
-            if task and os.WIFSTOPPED(status):
-                os.kill(task, signal.SIGKILL)
-            elif not task:
+            if not task:
                 time.sleep(_PATIENCE)
+            elif os.WIFSTOPPED(status):
+                os.kill(task, signal.SIGKILL)
+            else:
+                self._dead.append(task)
 
     def _next(self) -> tuple[int, int]:
         """The next stop; (0, 0) when a task is held back and no other one comes along."""
@@ -201,6 +178,7 @@ class Tracer:
 
     def _ended(self, task: int, status: int) -> None:
         self.tasks.discard(task)
+        self._dead.append(task)
         if task in self._waiting:
             self._waiting.remove(task)
         self.listener.gone(task, status)
@@ -231,7 +209,7 @@ class Tracer:
             self._resume(_CONT, task, number)
 
     def _enter(self, task: int) -> None:
-        info = self._read_info(task)
+        info = self._registers.info(task)
         if info is None:
             return
         if info.message & FOREIGN:
@@ -247,18 +225,18 @@ class Tracer:
             return
         self._inside, self._call = task, call
         if call.errno:
-            self._set_registers(task, skip=True)
+            self._registers.skip(task)
         elif call.count is not None:
-            self._set_registers(task, count=call.count)
+            self._registers.set_count(task, call.count)
         self._resume(_SYSCALL, task)
 
     def _exit(self, task: int, call: Entered) -> None:
-        info = self._read_info(task)
+        info = self._registers.info(task)
         if info is not None:
             result = ctypes.c_int64(info.number).value
             if call.errno:
                 result = -call.errno
-                self._set_registers(task, result=result)
+                self._registers.set_result(task, result)
             call.finish(result)
         self._resume(_CONT, task)
         self._leave()
@@ -268,36 +246,8 @@ class Tracer:
         while self._waiting and not self._inside:
             self._enter(self._waiting.popleft())
 
-    def _read_info(self, task: int) -> _Info | None:
-        if self._libc.ptrace(_INFO, task, ctypes.sizeof(_Info), self._info_at) < 0:
-            return None  # it died in between
-        return self._info
-
-    def _set_registers(
-        self, task: int, *, skip: bool = False, result: int | None = None, count: int | None = None
-    ) -> None:
-        registers = (ctypes.c_uint64 * 64)()
-        vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
-        self._ptrace(_GETREGSET, task, ctypes.addressof(vector), which=1)
-        minus_one = (1 << 64) - 1
-        if skip and self._arch.number_at >= 0:
-            registers[self._arch.number_at] = minus_one
-        if result is not None:
-            registers[self._arch.result_at] = result & minus_one
-        if count is not None:
-            registers[self._arch.arguments_at[2]] = count
-        self._ptrace(_SETREGSET, task, ctypes.addressof(vector), which=1)
-        if skip and self._arch.number_at < 0:  # arm64 keeps the number in a set of its own
-            number = ctypes.c_int(-1)
-            vector = _Vector(ctypes.addressof(number), ctypes.sizeof(number))
-            self._ptrace(_SETREGSET, task, ctypes.addressof(vector), which=0x404)
-
     def _resume(self, how: int, task: int, number: int = 0) -> None:
-        self._libc.ptrace(how, task, 0, number)  # a task that just died is reaped by `run`
-
-    def _ptrace(self, request: int, task: int, data: int, which: int = 0) -> None:
-        if self._libc.ptrace(request, task, which, data) < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self._registers.request(how, task, number)  # a task that just died is reaped by `run`
 
 
 def deadline(tracer: Tracer, seconds: float) -> Callable[[], bool]:

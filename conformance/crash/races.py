@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .checks import short
 from .explore import Explorer
 from .findings import Finding
-from .oracle import Oracle, short
+from .oracle import Oracle
 from .requests import Request, commit, put_blob, set_head, set_ref, set_state
 from .sandbox import Sandbox
 from .session import WAIT, Script, Session, in_turn

@@ -47,12 +47,22 @@ def sandbox() -> Iterator[Sandbox]:
     become_subreaper()
     shared = "/dev/shm"
     usable = os.path.isdir(shared) and os.access(shared, os.W_OK)
-    root = Path(tempfile.mkdtemp(prefix="crash-", dir=shared if usable else None))
+    parent = shared if usable else tempfile.gettempdir()
+    sweep(Path(parent))
+    root = Path(tempfile.mkdtemp(prefix=f"crash-{os.getpid()}-", dir=parent))
     try:
         yield Sandbox(root)
     finally:
         reap_strays(root)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Removes what an exploration left that was killed itself."""
+    for place in parent.glob("crash-*-*"):
+        owner = place.name.split("-")[1]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def become_subreaper() -> None:

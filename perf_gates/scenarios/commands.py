@@ -10,11 +10,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..budgets import requirement
 from ..commands import WrongResult, musekit
 from ..contests import OURS, Bench, Contest, Trial
 from ..peers import Peer, opened
 from ..sources import Expected, check_tree
 from ..subject import Repository
+
+COVERS = requirement("BG1", "BG3", "BG7", "CG1", "DP1")
 
 
 def push_once(bench: Bench, source: Path, repository: Repository) -> tuple[float, dict[str, Any]]:

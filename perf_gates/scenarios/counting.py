@@ -16,6 +16,7 @@ import msgpack
 from fixtures.packing import to_bytes
 from reference.wire.reader import read
 
+from ..budgets import requirement
 from ..commands import (
     MUSEKIT,
     CouldNotRun,
@@ -31,6 +32,8 @@ from ..relay import Address, Relay, http_requests, postgres_messages, relaying
 from ..stacks import Stack, served
 from ..subject import Subject
 from .commands import push_once
+
+COVERS = requirement("BG8", "BG9", "BG10", "DP4")
 
 
 def _replaced(url: str, port: int) -> str:

@@ -13,10 +13,13 @@ from typing import IO, Any
 
 from reference.wire.ids import blob_id
 
+from ..budgets import requirement
 from ..commands import MUSEKIT, SOURCES, WrongResult, musekit
 from ..contests import OURS, Bench, Contest
 from ..subject import timed
 from . import bare_writes
+
+COVERS = requirement("FS13")
 
 SIZE = 4096
 ROUNDS = 20

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from fixtures.history import HistoryBuilder
 from fixtures.packing import to_bytes
 
+from ..budgets import requirement
 from ..commands import WrongResult
 from ..contests import OURS, Bench, Contest
 from ..sources import key_of
 from ..subject import timed
+
+COVERS = requirement("CG2", "CG3")
 
 CAPABILITIES = ["framed"]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from ..budgets import requirement
 from ..commands import WrongResult
 from ..contests import OURS, Bench, Contest
 from ..sources import key_of
 from ..subject import Repository, timed
+
+COVERS = requirement("BG1", "BG2", "BG4", "BG5", "BG6", "BG7", "DP5", "DP6")
 
 
 @contextmanager

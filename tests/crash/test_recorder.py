@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.crash.requests import Request
-from conformance.crash.sandbox import Sandbox, sandbox
+from conformance.crash.sandbox import Sandbox, sandbox, sweep
 from conformance.crash.session import Session, in_turn
 from conformance.crash.states import State, Timeline
 from conformance.crash.tree import scan
@@ -118,6 +118,14 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         Session(program(tmp_path, body), box, seconds=1).init()
     assert not root.exists()
     assert time.monotonic() - start < 20
+
+
+def test_what_a_killed_exploration_left_is_swept(tmp_path: Path) -> None:
+    """A folder whose owner is gone is removed by the next one; that of a living one is not."""
+    for owner in (os.getpid(), 1 << 22):
+        (tmp_path / f"crash-{owner}-x").mkdir()
+    sweep(tmp_path)
+    assert [place.name for place in tmp_path.iterdir()] == [f"crash-{os.getpid()}-x"]
 
 
 @pytest.mark.bench

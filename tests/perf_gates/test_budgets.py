@@ -1,11 +1,13 @@
 """budgets.toml: what it holds, and what is said of one that is wrong."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from perf_gates import budgets, measuring
 from perf_gates.budgets import BudgetError
+from perf_gates.scenarios import SCENARIOS
 from reference.spec import checklist
 
 SPECIFICATION = Path(__file__).parents[2] / "reference" / "spec"
@@ -45,6 +47,14 @@ def test_every_published_figure_has_a_row() -> None:
     assert demanded - {"K2", "K3", "K4", "K5"} == {
         row.source for row in budgets.load().rows if row.source[0].isupper()
     }
+
+
+def test_scenarios_cover_what_their_rows_come_from() -> None:
+    """What a module says it proves is what its figures are the figures of."""
+    for row in budgets.load().rows:
+        if row.source[0].isupper():
+            module = sys.modules[SCENARIOS[row.scenario].__module__]
+            assert row.source in module.COVERS, row.id
 
 
 def test_rows_of_one_kind_share_their_runs() -> None:

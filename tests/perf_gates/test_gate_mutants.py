@@ -46,4 +46,4 @@ def test_the_right_gate_catches_it(name: str, tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "perf.json").read_text())["rows"]
     found = next(row for row in rows if row["id"] == gate)
     assert found["verdict"] == "fail" or gate not in COUNTED
-    assert found["median"] > found["budget"]
+    assert found["max"] > found["budget"]

@@ -126,9 +126,26 @@ def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
     """Rows come out in the order that they went in."""
     scenarios = {"bad": scenario(ours=failing(WrongResult("no"))), "good": scenario(ours=always(0))}
     rows = [row("good", "a"), row("bad", "b"), row("good", "c")]
-    made = measuring.measure(rows, bench(tmp_path), "quick", 2, scenarios=scenarios)
+    made = measuring.measure(rows, bench(tmp_path), "quick", 3, scenarios=scenarios)
     ended = [(outcome.row.id, outcome.verdict) for outcome in made.outcomes]
     assert ended == [("a", Verdict.PASS), ("b", Verdict.FAIL), ("c", Verdict.PASS)]
+
+
+def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path) -> None:
+    """The rest could not run."""
+
+    def interrupted() -> Mapping[str, float]:
+        raise KeyboardInterrupt
+
+    scenarios = {"good": scenario(ours=always(0)), "long": scenario(ours=interrupted)}
+    rows = [row("good", "a"), row("long", "b"), row("good", "c", options={"shape": "simple"})]
+    made = measuring.measure(rows, bench(tmp_path), "quick", 3, scenarios=scenarios)
+    ended = [(outcome.row.id, outcome.verdict) for outcome in made.outcomes]
+    assert ended == [
+        ("a", Verdict.PASS),
+        ("b", Verdict.COULD_NOT_RUN),
+        ("c", Verdict.COULD_NOT_RUN),
+    ]
 
 
 def test_our_own_children_are_no_neighbours() -> None:

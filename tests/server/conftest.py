@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def dsn(scratch: Path) -> Iterator[str]:
     embedded = Embedded(str(scratch / "data"), fsync="off", full_page_writes="off")
     embedded.start()
     yield embedded.dsn
+    pid = int((scratch / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGQUIT)  # nothing of it is worth a checkpoint
     embedded.stop()
 
 
