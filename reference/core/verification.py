@@ -70,9 +70,11 @@ def check_commits(commits: Iterable[Commit]) -> None:
             )
 
 
-def check_pack(pack: Pack, known: Known, limits: Limits = DEFAULT_LIMITS) -> None:
+def check_pack(
+    pack: Pack, known: Known, limits: Limits = DEFAULT_LIMITS, needs: Needs | None = None
+) -> None:
     """Everything that hangs together does; commit ids and signatures are checked apart."""
-    needs = outside(pack)
+    needs = needs or outside(pack)
     for code, what, missing, requirement in (
         ("missing_parent", "parent", needs.commits - known.commits, "MPACK-028"),
         ("missing_snapshot", "a commit's snapshot", needs.snapshots - known.snapshots, "MPACK-028"),

@@ -332,7 +332,7 @@ class Repository:
             objects={oid for oid in needs.objects if self.has_blob(oid)},
             manifest=self.tree,
         )
-        verification.check_pack(pack, known, limits)
+        verification.check_pack(pack, known, limits, needs)
         for kind, ids in (
             ("objects", needs.objects),
             ("snapshots", needs.snapshots | needs.bases),

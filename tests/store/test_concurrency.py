@@ -228,7 +228,7 @@ def test_10_threads_write_the_configuration(root: Path, dot: str) -> None:
     assert no_temps(root)
 
 
-@pytest.mark.requirement("FS4", "DUR-022", "STORE-021")
+@pytest.mark.requirement("FS4", "STORE-021")
 def test_processes_that_compare_and_swap_form_a_chain(root: Path, dot: str) -> None:
     """Each acknowledged move replaced the value that it had seen; none is lost."""
     printed = run_all(COUNTER, *[(dot, f"process-{n}", "25") for n in range(4)])

@@ -274,6 +274,6 @@ class StoreMachine(RuleBasedStateMachine):
 StoreMachine.TestCase.settings = settings(
     max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)
 )
-TestStoreMachine = pytest.mark.requirement("DUR-001", "DUR-002", "DUR-004", "DUR-019", "STORE-044")(
-    StoreMachine.TestCase
-)
+TestStoreMachine = pytest.mark.requirement(
+    "DUR-001", "DUR-002", "DUR-004", "DUR-019", "STORE-044", "STORE-047"
+)(StoreMachine.TestCase)

@@ -92,7 +92,7 @@ def test_the_temp_file_lies_where_the_file_will(root: Path, writer: Writer) -> N
 
 
 @each_writer
-@pytest.mark.requirement("FS1", "DUR-008", "DUR-009")
+@pytest.mark.requirement("FS1", "DUR-008", "DUR-009", "DUR-015")
 def test_the_file_is_synced_before_it_is_named_and_its_folder_after(
     root: Path, writer: Writer
 ) -> None:
@@ -109,7 +109,7 @@ def test_the_file_is_synced_before_it_is_named_and_its_folder_after(
 
 
 @each_writer
-@pytest.mark.requirement("FS1", "DUR-001", "DUR-010")
+@pytest.mark.requirement("FS1", "DUR-001", "DUR-010", "DUR-015")
 def test_what_was_written_survives_a_power_cut(root: Path, writer: Writer) -> None:
     """Each folder that the write made is there too, up to the first that was there before."""
     survival = Survival.of(root)
