@@ -50,6 +50,21 @@ def tests_all(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """The suite against the embedded reference; `-- --url URL` or `-- --subject FILE` for yours."""
+    install(session)
+    session.run("python", "-m", "conformance", *session.posargs)
+
+
+@nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """What a crash could leave of the reference's store; `-- --nightly` for the thorough run."""
+    install(session)
+    adapter = ("python", "-m", "reference", "store")
+    session.run("python", "-m", "conformance.crash", *session.posargs, *adapter)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Times and memory of the wire format and the local store, each against its budget."""
     install(session, "test", "perf")

@@ -35,7 +35,7 @@ def reference(folder: Path) -> Subject:
             "expire_cache": [*_MUSEKIT, "work", *data, "--expire-cache"],
             "jobs_idle": [*_SQL, postgres, _IDLE],
             "objects_down": ["mv", str(objects), f"{objects}.away"],
-            "objects_up": ["mv", f"{objects}.away", str(objects)],
+            "objects_up": ["sh", "-c", 'rm -rf "$0" && mv "$0.away" "$0"', str(objects)],
         },
         second_url=f"http://127.0.0.1:{second}",
         store=[*_MUSEKIT, "store"],

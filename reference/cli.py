@@ -90,10 +90,13 @@ def cat_object(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _now() -> str:
+def _fields(arguments: argparse.Namespace, message: str) -> dict[str, str]:
+    """What a new commit says, the time being now and the author whoever has the key."""
     from datetime import datetime
 
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    author = _author(arguments.author)
+    return {"message": message, "author": author, "committed_at": arguments.date or now}
 
 
 def _author(given: str | None) -> str:
@@ -122,16 +125,8 @@ def commit(arguments: argparse.Namespace) -> int:
         key, finish = identity.public_key, identity.sign
     repository = _open()
     with durable.lock(repository.dot, exclusive=False):
-        record, notes = working.commit(
-            repository,
-            {
-                "message": arguments.message,
-                "author": _author(arguments.author),
-                "committed_at": arguments.date or _now(),
-                "signer_public_key": key,
-            },
-            finish,
-        )
+        fields = _fields(arguments, arguments.message) | {"signer_public_key": key}
+        record, notes = working.commit(repository, fields, finish)
     for note in notes:
         _note(note)
     _say(f"{record['commit_id']} on {record['branch']}")
@@ -208,17 +203,12 @@ def switch(arguments: argparse.Namespace) -> int:
 
 def merge(arguments: argparse.Namespace) -> int:
     """Merges a branch into the current one, path by path."""
-    from reference.store import working
+    from reference.store import durable, working
 
-    outcome = working.merge(
-        _open(),
-        arguments.branch,
-        {
-            "message": arguments.message or f"Merge {arguments.branch}",
-            "author": _author(arguments.author),
-            "committed_at": arguments.date or _now(),
-        },
-    )
+    repository = _open()
+    with durable.lock(repository.dot, exclusive=False):
+        fields = _fields(arguments, arguments.message or f"Merge {arguments.branch}")
+        outcome = working.merge(repository, arguments.branch, fields)
     for path in outcome.conflicts:
         _say(f"conflict {path}")
     if outcome.conflicts:

@@ -184,7 +184,7 @@ def test_rows_of_a_framed_pack_point_into_frames(
 def test_without_the_object_store_records_are_still_answered(
     repo: Repository, world: World, anyone: Client
 ) -> None:
-    """Refs, negotiation, commits and snapshots answer; blobs and pushes say 503; then all is well."""
+    """Refs, negotiation and records answer, blobs and pushes say 503; then all is well."""
     tip = repo.given(commit("a"))
     blob = next(iter(tip.blobs))
     with world.without_objects():

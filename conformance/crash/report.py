@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,14 @@ CHECKS = {
                "DUR-029"), "errors are answered, leave no litter, and a retry heals"),
     "race": (("DUR-021", "DUR-022"), "processes that race lose nothing"),
 }  # fmt: skip
-VERSION = "1"
+
+
+def kit() -> str:
+    """The version of the kit, where it is installed; the explorer also runs from a bare copy."""
+    try:
+        return version("musekit")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def text(outcome: Outcome) -> str:
@@ -63,22 +71,23 @@ def reproduce(outcome: Outcome, finding: Finding) -> str:
 
 
 def model(outcome: Outcome) -> dict[str, Any]:
-    """The JSON report: one check for each part and profile."""
-    checks = [_check(outcome, part) for part in outcome.parts]
-    if outcome.doubts or not checks:
-        checks.append(_recording(outcome))
+    """The JSON report, in the schema of the conformance suite: a check for each part."""
+    checks = [_recording(outcome), *(_check(outcome, part) for part in outcome.parts)]
     counted = Counter(check["verdict"] for check in checks)
     verdicts = ("pass", "fail", "not-applicable", "could-not-run", "suite-error")
     return {
         "schema": 1,
-        "kit": VERSION,
-        "subject": {"command": list(outcome.command), "levels": outcome.levels,
-                    "unsupported": outcome.unsupported,
-                    "lints": [f"{lint.rule}: {lint.operation}, {lint.where}"
-                              for lint in outcome.lints], "notes": outcome.notes},
+        "kit": kit(),
+        "subject": {
+            "name": shlex.join(outcome.command),
+            "url": "",
+            "profiles": sorted(set(PROFILES.values())),
+            "capabilities": [],
+        },
+        "seed": outcome.seed,
         "summary": {verdict: counted.get(verdict, 0) for verdict in verdicts},
         "checks": checks,
-    }  # fmt: skip
+    }
 
 
 def _check(outcome: Outcome, part: Part) -> dict[str, Any]:
@@ -99,14 +108,18 @@ def _check(outcome: Outcome, part: Part) -> dict[str, Any]:
 
 
 def _recording(outcome: Outcome) -> dict[str, Any]:
+    """The check that all others rest on, with what was learnt besides."""
+    levels = [f"{name}: {told}" for name, told in outcome.levels.items()]
+    lints = [f"{lint.rule}: {lint.operation}, {lint.where}" for lint in outcome.lints]
+    absent = [f"not supported: {name}" for name in outcome.unsupported]
     return {
         "id": "crash-recording",
-        "requirements": ["DUR-001"],
+        "requirements": ["DUR-028"],
         "profile": "store-kill",
         "verdict": "could-not-run" if outcome.doubts else "pass",
         "expected": "a recording that replays to the same tree",
-        "actual": "; ".join(outcome.doubts),
-        "detail": "\n".join([*outcome.doubts, *outcome.notes]),
+        "actual": "; ".join(outcome.doubts) or f"{outcome.calls} calls recorded",
+        "detail": "\n".join([*outcome.doubts, *outcome.notes, *levels, *absent, *lints]),
         "reproduce": f"python -m conformance.crash {shlex.join(outcome.command)}",
         "ms": 0,
     }

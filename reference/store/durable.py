@@ -46,6 +46,12 @@ def is_temp(name: str) -> bool:
     return _TEMP_NAME.fullmatch(name) is not None
 
 
+def _some(written: int) -> int:
+    if written == 0:
+        raise OSError(errno.EIO, "write took no bytes")
+    return written
+
+
 class Draft:
     """A file being written under a temp name, locked so that `sweep` knows its writer lives."""
 
@@ -75,10 +81,7 @@ class Draft:
         """Takes the next bytes, all of them."""
         view = memoryview(data)
         while view:
-            written = os.write(self._fd, view)
-            if written == 0:
-                raise OSError(errno.EIO, "write took no bytes")
-            view = view[written:]
+            view = view[_some(os.write(self._fd, view)) :]
 
     def seal(self, mode: int | None = None, mtime_ns: int | None = None) -> None:
         """Makes the bytes durable, still under the temp name."""
@@ -179,7 +182,7 @@ def write_new(path: str, data: bytes) -> None:
     try:
         view = memoryview(data)
         while view:
-            view = view[os.write(fd, view) :]
+            view = view[_some(os.write(fd, view)) :]
     finally:
         os.close(fd)
 

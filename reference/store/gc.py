@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from reference.core.closure import closure
 from reference.core.history import reachable
@@ -14,6 +15,7 @@ from reference.wire.records import parents
 
 from . import durable, fsck, loose, refs, state
 from .packing import build_framed
+from .packs import PackFile
 from .repository import Repository
 
 GRACE_SECONDS = 14 * 24 * 3600
@@ -21,35 +23,109 @@ PACK_BEYOND = 2000
 """How many reachable loose objects and records a store keeps before gc packs them."""
 
 
+Record = dict[str, Any]
+Kept = dict[str, set[str]]
+"""Ids that stay, by kind."""
+
+
 def collect(repository: Repository, grace_seconds: float = GRACE_SECONDS) -> int:
     """Removes what is unreachable and older than the grace period; returns how many things."""
     with durable.lock(repository.dot, exclusive=True):
-        keep = _reachable(repository)
         before = time.time() - grace_seconds
-        removed = durable.sweep(repository.dot)
-        if sum(len(ids) for ids in keep.values()) > PACK_BEYOND:
-            _pack(repository, keep)
-        packed = {
-            kind: {oid for pack in repository.packs() for oid in ids_of(pack)}
-            for kind, ids_of in loose.PACKED_IDS.items()
-        }
-        goners = []
-        for kind in loose.KINDS:
-            for object_id in list(loose.iter_ids(repository.dot, kind)):
-                path = loose.path_of(repository.dot, kind, object_id)
-                reached = object_id in keep[kind]
-                if object_id in packed[kind] if reached else os.stat(path).st_mtime <= before:
-                    goners.append(path)
-                    removed += not reached
-        durable.remove(*goners)
-        everything = set().union(*keep.values())
-        for pack in repository.packs():
-            held = {oid for ids_of in loose.PACKED_IDS.values() for oid in ids_of(pack)}
-            if held.isdisjoint(everything) and os.stat(pack.path).st_mtime <= before:
-                durable.remove(pack.path, pack.index_path)
-                removed += len(held)
+        reached = _closure(repository, _roots(repository), strict=True)
+        _verify(repository, reached)
+        keep = {kind: set(ids) for kind, ids in reached.items()}
+        _keep_young(repository, keep, before)
+        swept = durable.sweep(repository.root)
+        if sum(map(len, reached.values())) > PACK_BEYOND:
+            _pack(repository, reached)
+        removed = _remove_loose(repository, keep) + _remove_packs(repository, keep)
         repository.forget()
-        return removed
+        return swept + removed
+
+
+def _remove_loose(repository: Repository, keep: Kept) -> int:
+    """What stands on something goes before it, so that a crash leaves nothing without its base."""
+    removed = 0
+    sure = [pack for pack in repository.packs() if durable.settle(pack.path)]
+    for kind in loose.KINDS:
+        packed = {oid for pack in sure for oid in loose.PACKED_IDS[kind](pack)}
+        lying = set(loose.iter_ids(repository.dot, kind))
+        doubled = lying & keep[kind] & packed
+        durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in doubled))
+        for wave in _waves(repository, kind, lying - keep[kind]):
+            durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in wave))
+            removed += len(wave)
+    return removed
+
+
+def _waves(repository: Repository, kind: str, going: set[str]) -> Iterator[set[str]]:
+    """Groups to remove one after the other: first what no other stands on."""
+    stands_on = {oid: _bases(repository, kind, oid) & going for oid in going}
+    while stands_on:
+        needed = set().union(*stands_on.values())
+        wave = stands_on.keys() - needed or set(stands_on)  # corrupt ones may stand on each other
+        yield wave
+        for object_id in wave:
+            del stands_on[object_id]
+
+
+def _bases(repository: Repository, kind: str, object_id: str) -> set[str]:
+    try:
+        if kind == "commits":
+            return set(parents(repository.commit(object_id)))
+        if kind == "snapshots":
+            return {repository.snapshot(object_id)["parent_snapshot_id"]} - {None}
+    except ProtocolError:
+        pass  # damaged: nothing can be read off it, and it goes
+    return set()
+
+
+def _remove_packs(repository: Repository, keep: Kept) -> int:
+    removed = 0
+    for pack in repository.packs(again=True):
+        held = _contents(pack)
+        if all(held[kind].isdisjoint(keep[kind]) for kind in held):
+            durable.remove(pack.path, pack.index_path)
+            removed += sum(map(len, held.values()))
+    return removed
+
+
+def _contents(pack: PackFile) -> Kept:
+    return {kind: set(ids_of(pack)) for kind, ids_of in loose.PACKED_IDS.items()}
+
+
+def _keep_young(repository: Repository, keep: Kept, before: float) -> None:
+    """What was written lately stays with all it stands on, and so does all of a pack that stays."""
+    young = {
+        kind: {
+            object_id
+            for object_id in loose.iter_ids(repository.dot, kind)
+            if os.stat(loose.path_of(repository.dot, kind, object_id)).st_mtime > before
+        }
+        for kind in loose.KINDS
+    }
+    waiting = list(repository.packs())
+    while True:
+        _merge(keep, young)
+        _merge(keep, _closure(repository, set().union(*young.values()), strict=False))
+        staying = [
+            pack
+            for pack in waiting
+            if os.stat(pack.path).st_mtime > before
+            or any(not ids.isdisjoint(keep[kind]) for kind, ids in _contents(pack).items())
+        ]
+        if not staying:
+            return
+        young = {kind: set() for kind in loose.KINDS}
+        for pack in staying:
+            _merge(young, _contents(pack))
+        waiting = [pack for pack in waiting if pack not in staying]
+
+
+def _merge(keep: Kept, more: Kept) -> None:
+    for kind, ids in more.items():
+        keep[kind] |= ids
 
 
 def _roots(repository: Repository) -> Iterator[str]:
@@ -73,43 +149,58 @@ def _ids_in(value: object) -> Iterator[str]:
             yield from _ids_in(item)
 
 
-def _reachable(repository: Repository) -> dict[str, set[str]]:
-    """What must stay, by kind; something missing among it is an `integrity` error."""
-    commits: set[str] = set()
-    snapshots: set[str] = set()
-    objects: set[str] = set()
-    heads = set(refs.list_refs(repository.dot).values())
-    for root in set(_roots(repository)):
-        if root in heads or repository.find_commit(root):
-            commits.add(root)
-        elif repository.find_snapshot(root):
-            snapshots.add(root)
+def _closure(repository: Repository, roots: Iterable[str], strict: bool) -> Kept:
+    """The roots and what they stand on; where `strict`, a gap is an `integrity` error."""
+    keep: Kept = {"commits": set(), "snapshots": set(), "objects": set()}
+    heads = set(refs.list_refs(repository.dot).values()) if strict else set()
+    starts = set()
+
+    def found(look: Callable[[str], Record | None], object_id: str) -> Record | None:
+        try:
+            return look(object_id)
+        except ProtocolError:
+            if strict:
+                raise
+            return None
+
+    for root in set(roots):
+        if root in heads or found(repository.find_commit, root):
+            starts.add(root)
+        elif found(repository.find_snapshot, root):
+            keep["snapshots"].add(root)
         elif repository.has_blob(root):
-            objects.add(root)
+            keep["objects"].add(root)
 
     def parents_of(object_id: str) -> list[str]:
-        commit = repository.find_commit(object_id)
+        commit = found(repository.find_commit, object_id)
         if commit is None:
-            raise _missing(object_id)
-        snapshots.add(commit["snapshot_id"])
+            if strict:
+                raise _missing(object_id)
+            return []
+        keep["snapshots"].add(commit["snapshot_id"])
         return parents(commit)
 
-    commits.update(reachable(parents_of, sorted(commits)))
-    for snapshot_id in list(snapshots):
-        at: str | None = snapshot_id
-        while at is not None and (at == snapshot_id or at not in snapshots):
-            record = repository.find_snapshot(at)
-            if record is None:
-                raise _missing(at)
-            snapshots.add(at)
-            objects.update(record["delta_upsert"].values())
-            at = record["parent_snapshot_id"]
-    _verify(repository, snapshots, objects)
-    return {"objects": objects, "commits": commits, "snapshots": snapshots}
+    keep["commits"].update(reachable(parents_of, sorted(starts)))
+    waiting = list(keep["snapshots"])
+    seen = set(waiting)
+    while waiting:
+        snapshot_id = waiting.pop()
+        record = found(repository.find_snapshot, snapshot_id)
+        if record is None and strict:
+            raise _missing(snapshot_id)
+        if record is not None:
+            keep["objects"].update(record["delta_upsert"].values())
+            base = record["parent_snapshot_id"]
+            if base is not None and base not in seen:
+                seen.add(base)
+                waiting.append(base)
+    keep["snapshots"] = seen
+    return keep
 
 
-def _verify(repository: Repository, snapshots: set[str], objects: set[str]) -> None:
-    """Everything that stays reads back: a store in doubt is mended, not collected."""
+def _verify(repository: Repository, keep: Kept) -> None:
+    """Everything that must stay reads back: a store in doubt is mended, not collected."""
+    snapshots, objects = keep["snapshots"], keep["objects"]
     packed = [oid for pack in repository.packs() for oid in pack.blob_ids if oid in objects]
     try:
         for object_id in dict.fromkeys([*packed, *sorted(objects)]):  # packs frame by frame

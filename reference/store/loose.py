@@ -85,9 +85,9 @@ def _read(path: str, object_id: str) -> bytes | None:
     except FileNotFoundError:
         return None
     try:
-        parts = [os.read(fd, _READ_BYTES)]
-        while len(parts[-1]) == _READ_BYTES:
-            parts.append(os.read(fd, _READ_BYTES))
+        parts = []
+        while part := os.read(fd, _READ_BYTES):
+            parts.append(part)
         return b"".join(parts)
     except IsADirectoryError:
         raise _corrupt(object_id) from None

@@ -11,8 +11,11 @@ import pytest
 
 from conformance.crash import __main__ as command
 from conformance.crash import examine as examination
+from conformance.crash.report import model
 
 from .subject import QUICK, toy
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +33,28 @@ def test_a_flaw_ends_in_one_and_can_be_reproduced(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["schema"] == 1
     assert report["summary"]["fail"] == 1
-    check = report["checks"][0]
-    assert check["id"] == "crash-journal"
+    assert [check["id"] for check in report["checks"]] == ["crash-recording", "crash-journal"]
+    check = report["checks"][1]
     assert check["profile"] == "store-journal"
     assert "no fsync of the folder after rename" in check["actual"]
     words = check["reproduce"].split()
     selector = words[words.index("--state") + 1]
     assert command.main(["--state", selector, *subject]) == 1
     assert "store/.muse" in capsys.readouterr().out
+
+
+def test_the_report_is_in_the_schema_of_the_suite() -> None:
+    """No key that the schema does not know, and each that it requires."""
+    schema = json.loads((HERE.parents[1] / "conformance/report/report.schema.json").read_text())
+    outcome = examination.examine(toy(), QUICK, parts=["paranoid"])
+    report = model(outcome)
+    check = schema["properties"]["checks"]["items"]
+    for value, known in (
+        (report, schema),
+        (report["subject"], schema["properties"]["subject"]),
+        *((found, check) for found in report["checks"]),
+    ):
+        assert set(known["required"]) <= set(value) <= set(known["properties"])
 
 
 def test_a_sound_part_ends_in_zero(capsys: pytest.CaptureFixture[str]) -> None:

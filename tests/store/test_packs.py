@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,36 @@ def test_fsck_names_a_damaged_pack(packed: Repository) -> None:
 def test_a_pack_of_nothing_is_a_pack() -> None:
     """Nothing is a legitimate amount."""
     assert isinstance(read([b"\x81\xa6format\x01"]), Pack)
+
+
+def _age(store: Adapter, kind: str, object_id: str, days: float) -> None:
+    path = loose.path_of(store.repository.dot, kind, object_id)
+    then = time.time() - days * 24 * 3600
+    os.utime(path, (then, then))
+
+
+@pytest.mark.requirement("STORE-041")
+def test_what_is_young_stays_with_all_it_stands_on(store: Adapter) -> None:
+    """A new commit nobody refers to yet keeps its old parent, base and blobs."""
+    parent = store.commit(files={"a": _base64(1), "b": _base64(2)})
+    child = store.commit(files={"a": _base64(1), "b": _base64(3)})
+    refs.delete(store.repository.dot, "main")
+    _age(store, "commits", parent["commit_id"], 30)
+    _age(store, "snapshots", parent["snapshot_id"], 30)
+    for number in (1, 2, 3):
+        _age(store, "objects", oracle.blob_id(b"%d" % number), 30)
+    assert store.ok("gc") == {"removed": 0}
+    assert store.ok("fsck") == {"problems": []}
+    _age(store, "commits", child["commit_id"], 30)
+    _age(store, "snapshots", child["snapshot_id"], 30)
+    assert store.ok("gc") == {"removed": 7}
+
+
+@pytest.mark.requirement("STORE-063")
+def test_collection_sweeps_the_working_tree_too(store: Adapter) -> None:
+    """A checkout that was killed leaves its temp file there."""
+    (store.root / "d").mkdir()
+    (store.root / "d/.muse-tmp-0123456789abcdef").write_bytes(b"half")
+    (store.root / "d/.muse-tmp-mine").write_bytes(b"somebody's own")
+    assert store.ok("gc") == {"removed": 1}
+    assert os.listdir(store.root / "d") == [".muse-tmp-mine"]

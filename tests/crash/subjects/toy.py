@@ -40,6 +40,13 @@ def has(flaw: str) -> bool:
     return flaw == FLAW
 
 
+def syncfs(descriptor: int) -> None:
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+        raise OSError(ctypes.get_errno(), "syncfs")
+
+
 class Files:
     """Durable writes below one folder."""
 
@@ -50,16 +57,10 @@ class Files:
         self.counter = 0
 
     def sync(self, descriptor: int) -> None:
-        if STYLE == "syncfs":
-            import ctypes
-
-            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
-                raise OSError(ctypes.get_errno(), "syncfs")
-            return
         if STYLE == "sync":
             os.sync()
             return
-        call = os.fdatasync if STYLE == "fdatasync" else os.fsync
+        call = {"fdatasync": os.fdatasync, "syncfs": syncfs}.get(STYLE, os.fsync)
         try:
             call(descriptor)
         except OSError as error:
