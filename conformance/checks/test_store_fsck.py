@@ -1,0 +1,218 @@
+"""fsck and gc: what is reported, what is removed, what never is."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from conformance import oracle, packs
+from conformance.adapter import Store, text_of
+from conformance.expectations import fail, requirement
+from conformance.histories import commit
+
+
+def age(store: Store, seconds: float = 30 * 24 * 3600) -> None:
+    """Makes everything in the store look that old."""
+    then = time.time() - seconds
+    for path in store.inside.rglob("*"):
+        os.utime(path, (then, then), follow_symlinks=False)
+
+
+@requirement("STORE-039")
+@pytest.mark.parametrize(
+    "what", ["blob", "blob gone", "commit", "snapshot", "snapshot gone", "ref", "HEAD", "pack"]
+)
+def test_fsck_reports_what_is_wrong(store: Store, what: str) -> None:
+    """Corrupt or missing objects, records and packs, refs to nothing, an unreadable HEAD."""
+    first, snapshot = store.commit(files={"a": b"content"})
+    store.sound()
+    blob = store.loose(oracle.blob_id(b"content"))
+    paths = {
+        "blob": blob,
+        "blob gone": blob,
+        "commit": store.record("commits", first),
+        "snapshot": store.record("snapshots", snapshot),
+        "snapshot gone": store.record("snapshots", snapshot),
+        "ref": store.inside / "refs" / "heads" / "lost",
+        "HEAD": store.inside / "HEAD",
+    }
+    if what == "pack":
+        raw = packs.encode(packs.plain(commit("a", files={"a": b"in a pack"})))
+        path = store.folder / "a.mpack"
+        path.write_bytes(raw)
+        store.do("receive_pack", path=str(path))
+        paths["pack"] = store.inside / "objects" / "pack" / f"{oracle.digest(raw)[7:]}.mpack"
+    store.close()
+    path = paths[what]
+    if path.exists():
+        path.chmod(0o644)
+    if what.endswith("gone"):
+        path.unlink()
+    elif what == "ref":
+        path.write_text(oracle.ABSENT)
+    elif what == "pack":
+        path.write_bytes(path.read_bytes().replace(b"in a pack", b"in a pick"))
+    else:
+        path.write_bytes(b"damaged")
+    if not store.problems():
+        fail(f"fsck reports the damaged {what}", "no problem")
+
+
+@requirement("STORE-040")
+def test_fsck_leaves_alone_what_is_no_problem(store: Store) -> None:
+    """Unreachable objects, a HEAD without commits, a pack without index."""
+    store.put(b"nobody names this")
+    store.do("set_head", branch="nowhere/yet")
+    raw = packs.encode(packs.plain(commit("unreachable")))
+    path = store.folder / "a.mpack"
+    path.write_bytes(raw)
+    store.do("receive_pack", path=str(path))
+    store.close()
+    for index in (store.inside / "objects" / "pack").glob("*.idx"):
+        index.unlink()
+    store.sound()
+
+
+def reachable(store: Store) -> list[str]:
+    """Commits under refs, HEAD and a state; the ids of their blobs."""
+    contents = [b"by a branch", b"by head", b"by a state"]
+    one, _ = store.commit("main", files={"a": contents[0]})
+    two, _ = store.commit("gone", files={"a": contents[1]})
+    three, _ = store.commit("gone too", files={"a": contents[2]})
+    store.do("set_head", commit=two)
+    store.do("set_state", kind="merge", value={"ours_commit": three, "n": 1})
+    for name in ("gone", "gone too"):
+        (store.inside / "refs" / "heads" / name).unlink()
+    store.close()
+    return [oracle.blob_id(content) for content in contents]
+
+
+@requirement("STORE-041", "STORE-042", "STORE-063")
+def test_gc_keeps_what_is_reachable(store: Store) -> None:
+    """From refs, HEAD and state files; with no grace, and after however long."""
+    kept = reachable(store)
+    stray = store.put(b"stray")
+    age(store)
+    store.do("gc", grace_seconds=0)
+    for blob in kept:
+        store.get(blob)
+    store.refuses("not_found", "get_blob", id=stray)
+    store.sound()
+
+
+@requirement("STORE-041")
+@pytest.mark.parametrize("grace", [None, 3600])
+def test_gc_keeps_what_is_young(store: Store, grace: int | None) -> None:
+    """Something acknowledged and not yet referenced survives the grace period."""
+    young = store.put(b"young")
+    store.do("gc", **({} if grace is None else {"grace_seconds": grace}))
+    assert store.get(young) == b"young"
+
+
+@requirement("STORE-041", "STORE-018")
+def test_putting_again_makes_young(store: Store) -> None:
+    """An old object that was put again counts as young."""
+    id = store.put(b"old")
+    age(store)
+    store.put(b"old")
+    store.do("gc")
+    assert store.get(id) == b"old"
+
+
+@requirement("STORE-042", "STORE-063")
+def test_gc_removes_what_is_old_and_unreachable(store: Store) -> None:
+    """Older than the grace period and named by nothing: gone, and the count says so."""
+    stray = store.put(b"stray")
+    store.commit()
+    age(store)
+    answer = store.do("gc")
+    store.refuses("not_found", "get_blob", id=stray)
+    if not isinstance(answer["removed"], int) or answer["removed"] < 1:
+        fail("removed: at least 1", repr(answer.get("removed")))
+    store.sound()
+
+
+@requirement("STORE-043")
+@pytest.mark.parametrize("what", ["blob", "commit", "snapshot"])
+@pytest.mark.parametrize("how", ["missing", "corrupt"])
+def test_gc_refuses_when_something_is_missing(store: Store, what: str, how: str) -> None:
+    """With something reachable missing or corrupt, nothing is removed."""
+    first, snapshot = store.commit(files={"a": b"content"})
+    store.put(b"stray")
+    age(store)
+    path = {
+        "blob": store.loose(oracle.blob_id(b"content")),
+        "commit": store.record("commits", first),
+        "snapshot": store.record("snapshots", snapshot),
+    }[what]
+    path.chmod(0o644)
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"damaged")
+    store.close()
+    before = store.tree()
+    store.refuses("integrity", "gc", grace_seconds=0)
+    assert store.tree().keys() >= before.keys()
+
+
+@requirement("STORE-042", "STORE-015")
+def test_gc_may_pack_and_reads_stay_the_same(store: Store) -> None:
+    """Whatever gc does with what it keeps, everything reads as before."""
+    made = [store.commit(files={"a": b"%d" % n, "b": b"same"}, message=str(n)) for n in range(12)]
+    before = [store.do("get_commit", id=first)["record"] for first, _ in made]
+    trees = [store.do("get_snapshot", id=snapshot)["record"] for _, snapshot in made]
+    for _ in range(2):
+        store.do("gc", grace_seconds=0)
+    assert [store.do("get_commit", id=first)["record"] for first, _ in made] == before
+    assert [store.do("get_snapshot", id=snapshot)["record"] for _, snapshot in made] == trees
+    assert store.get(oracle.blob_id(b"7")) == b"7"
+    store.sound()
+
+
+@requirement("STORE-063", "STORE-042", "DUR-012")
+def test_gc_removes_what_killed_writers_left(store: Store) -> None:
+    """After kills in the middle of writes, a collection leaves only what is known."""
+    first, _ = store.commit()
+    line = b'{"op": "put_blob", "data": "' + text_of(os.urandom(3_000_000)).encode() + b'"}'
+    for pause in (0.0, 0.002, 0.005, 0.01, 0.02):
+        batch = store.start()
+        batch.ask("list_refs")
+        batch.write(line)
+        time.sleep(pause)
+        batch.kill()
+    store.close()
+    store.do("gc", grace_seconds=0)
+    left = [p for p in store.inside.rglob("*") if p.is_file() and p.stat().st_size > 100_000]
+    assert left == []
+    assert store.do("get_ref", branch="main")["id"] == first
+    store.sound()
+
+
+@requirement("STORE-044")
+def test_writers_beside_gc_lose_nothing(store: Store) -> None:
+    """Objects put, or found present, while collections run are there afterwards."""
+    import threading
+
+    contents = [b"object %d" % number for number in range(40)]
+    for content in contents[:20]:
+        store.put(content)
+    age(store)
+    collector, writer = store.start(), store.start()
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.is_set():
+            collector.ask("gc", grace_seconds=3600)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        ids = [writer.ask("put_blob", data=text_of(content))["id"] for content in contents]
+    finally:
+        stop.set()
+        thread.join()
+    lost = [id for id in ids if not store.ask("get_blob", id=id)["ok"]]
+    assert lost == []
