@@ -65,6 +65,20 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def perf_gates(session: nox.Session) -> None:
+    """Published figures and budgets, beside git; `-- --quick`, `-- --stack containers`."""
+    install(session, "perf", "peers")
+    session.run("python", "-m", "perf_gates", *session.posargs)
+
+
+@nox.session(default=False)
+def tables(session: nox.Session) -> None:
+    """Tables in the documentation from perf_gates/results; `-- --check` fails on a difference."""
+    install(session)
+    session.run("python", "-m", "perf_gates.tables", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Times and memory of the wire format and the local store, each against its budget."""
     install(session, "test", "perf")

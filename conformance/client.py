@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import httpx
 import msgpack
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from reference.wire import msign
+from reference.wire import msign, provenance
 
 from . import transcript
 from .oracle import digest
@@ -122,18 +124,17 @@ class Client:
         self, method: str, url: str, body: bytes = b"", *, at: int | None = None, host: str = ""
     ) -> str:
         """The Authorization header for a request as it will be sent."""
+        request = self.connection.http.build_request(method, url)
+        return self._sign(request, body, int(time.time()) if at is None else at, host)
+
+    def _sign(self, request: httpx.Request, body: bytes, at: int, host: str = "") -> str:
         if self.identity is None:
             raise ValueError("nobody has no key")
-        request = self.connection.http.build_request(method, url)
-        return msign.authorization(
-            self.identity.handle,
-            self.identity.seed,
-            method,
-            host or request.headers["host"],
-            request.url.raw_path.decode("ascii"),
-            digest(body),
-            int(time.time()) if at is None else at,
-        )
+        target = request.url.raw_path.decode("ascii")
+        host = host or request.headers["host"]
+        text = msign.string_to_sign(request.method, host, target, at, digest(body))
+        signature = provenance.to_base64url(_private_key(self.identity.seed).sign(text))
+        return f'MSign handle="{self.identity.handle}" alg="ed25519" ts={at} sig="{signature}"'
 
     def send(
         self,
@@ -145,13 +146,15 @@ class Client:
         signed: bool = True,
     ) -> Answer:
         """Sends bytes and gives whatever is answered; `target` is a path or a whole URL."""
+        http = self.connection.http
         url = target if "://" in target else self.connection.url + target
         sent: dict[str, Any] = {"accept": JSON, **(headers or {})}
-        if signed and self.identity is not None and "authorization" not in sent:
-            sent["authorization"] = self.sign(method, url, body)
         raw = [(n.encode(), v.encode() if isinstance(v, str) else v) for n, v in sent.items()]
+        request = http.build_request(method, url, content=body, headers=raw)
+        if signed and self.identity is not None and "authorization" not in sent:
+            request.headers["authorization"] = self._sign(request, body, int(time.time()))
         try:
-            response = self.connection.http.request(method, url, content=body, headers=raw)
+            response = http.send(request)
         except httpx.HTTPError as problem:
             transcript.note(f"{method} {shown_url(target)} → {type(problem).__name__}")
             what = f"{type(problem).__name__} at {method} {shown_url(target)}"
@@ -183,6 +186,11 @@ class Client:
     def call(self, method: str, target: str, value: Any = None, **how: Any) -> Fields:
         """The map in an answer that must be a success; `Refused` otherwise."""
         return succeeded(self.ask(method, target, value, **how)).fields
+
+
+@lru_cache(maxsize=64)
+def _private_key(seed: bytes) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def succeeded(answer: Answer) -> Answer:

@@ -74,7 +74,7 @@ def unchanged(repo: Repository, *absent: Commit) -> Iterator[None]:
     save what was there before.
     """
     before = repo.seen()
-    unknown = [read for read in repo.reads(*absent) if read().status == 404]
+    unknown = repo.reads_of_new(*absent)
     yield
     after = repo.seen()
     if before != after:

@@ -84,10 +84,12 @@ class Repository:
 
     def reads(self, *commits: Commit) -> list[Callable[[], Answer]]:
         """A read for each of the commits, their snapshots and their blobs, each once."""
-        routes = [f"commits/{commit.id}" for commit in commits]
-        routes += [f"snapshots/{commit.snapshot}" for commit in commits]
-        routes += [f"o/{blob}" for commit in commits for blob in commit.blobs]
-        return [partial(self.ask, "GET", route) for route in dict.fromkeys(routes)]
+        return [partial(self.ask, "GET", route) for route in _routes(commits)]
+
+    def reads_of_new(self, *commits: Commit) -> list[Callable[[], Answer]]:
+        """The same for what these commits have and no accepted push brought."""
+        here = _routes(ancestry(*self.accepted))
+        return [partial(self.ask, "GET", route) for route in _routes(commits) if route not in here]
 
     def holds(self, *tips: Commit) -> None:
         """Fails unless everything that the tips reach can be read, under its id, as it was."""
@@ -223,3 +225,11 @@ class Repository:
         answer = self.client.ask("DELETE", f"/api/repos/{quote(self.id, safe='')}")
         if answer.status != 204:
             raise Refused(answer) if answer.status >= 400 else Unmet("204", str(answer))
+
+
+def _routes(commits: Iterable[Commit]) -> dict[str, None]:
+    routes: dict[str, None] = {}
+    for commit in commits:
+        routes |= dict.fromkeys((f"commits/{commit.id}", f"snapshots/{commit.snapshot}"))
+        routes |= {f"o/{blob}": None for blob in commit.blobs}
+    return routes

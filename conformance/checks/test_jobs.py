@@ -69,6 +69,18 @@ def test_a_refused_push_enqueues_nothing(repo: Repository, inspect: Inspection) 
     assert jobs_of(inspect, repo, "fetch.mpack.prebuild")
 
 
+def settled(repo: Repository) -> None:
+    """Waits until every tip has its clone pack: this repository's jobs are done then."""
+    tips = set(repo.heads().values())
+
+    def cached() -> bool:
+        answers = [repo.ask("POST", "fetch/presign", {"want": [tip]}) for tip in tips]
+        return all(answer.status == 200 for answer in answers)
+
+    if not until(cached, 30.0, 0.05):
+        raise CouldNotRun("the jobs of a push were not done within 30 s")
+
+
 ENQUEUE = (
     "INSERT INTO jobs (type, payload, priority, state, attempts, run_after, created_at)"
     " SELECT type, (payload::jsonb || $2::text::jsonb)::json, priority, $3::text, 0, now(), now()"
@@ -103,7 +115,7 @@ def test_a_job_may_run_again(repo: Repository, world: World, kind: str) -> None:
     tip = commit("a")
     raw = repo.pack(tip)
     repo.push(tip)
-    world.jobs_idle()
+    settled(repo)
     payload = {"repo_id": repo.id, "mpack_key": oracle.digest(raw), "tip_commit_ids": [tip.id]}
     tables = ("mpack_index", "object_refs", "fetch_mpack_cache", "mpacks")
     mine = {
@@ -134,7 +146,7 @@ def test_the_index_is_repaired(repo: Repository, world: World) -> None:
     tip = commit("a", files={"a": b"one " + repo.slug.encode(), "b": b"two " + repo.slug.encode()})
     raw = repo.pack(tip)
     repo.push(tip)
-    world.jobs_idle()
+    settled(repo)
     lost = oracle.blob_id(tip.files["a"])
     world.inspect.tables(
         "DELETE FROM mpack_index WHERE blob_id = decode(substr($1, 8), 'hex') RETURNING 1", lost
@@ -147,7 +159,7 @@ def test_the_index_is_repaired(repo: Repository, world: World) -> None:
 def test_old_tips_are_not_built(repo: Repository, world: World) -> None:
     """A tip that was replaced before its job ran does no harm, and the new one is built."""
     one = repo.given(commit("one"))
-    world.jobs_idle()
+    settled(repo)
     again(world, "fetch.mpack.prebuild", {"repo_id": repo.id, "tip_commit_ids": [oracle.ABSENT]})
     assert repo.ask("POST", "fetch/presign", {"want": [one.id]}).status == 200
 
@@ -156,7 +168,7 @@ def test_old_tips_are_not_built(repo: Repository, world: World) -> None:
 def test_a_prebuild_leaves_a_line(repo: Repository, world: World) -> None:
     """One line with the number of tips, hits and misses, and the time."""
     repo.given(commit("a"))
-    world.jobs_idle()
+    settled(repo)
     wanted = [re.compile(rf"\b{word}\W{{1,4}}\d") for word in ("tips", "hits", "misses")]
 
     def told() -> bool:
@@ -171,7 +183,7 @@ def test_a_prebuild_leaves_a_line(repo: Repository, world: World) -> None:
 def test_a_failing_job_stops_no_other(repo: Repository, world: World) -> None:
     """A job that cannot succeed is tried, kept with its error, and others run meanwhile."""
     repo.given(commit("first"))
-    world.jobs_idle()
+    settled(repo)
     rows = world.inspect.tables(
         "INSERT INTO jobs (type, payload, priority, state, attempts, run_after, created_at)"
         " SELECT 'no.such.type', '{}', priority + 1000, 'waiting', 0, now(), now() FROM jobs"

@@ -9,6 +9,7 @@ import pytest
 
 from conformance import oracle
 from conformance.checks.conftest import NewRepository
+from conformance.checks.test_jobs import settled
 from conformance.client import Client
 from conformance.expectations import check_refusal, exclusive, fail, requirement
 from conformance.histories import Commit, chain, child_of, commit
@@ -68,14 +69,14 @@ def test_a_blob_lies_in_a_pack(repo: Repository, inspect: Inspection) -> None:
 @requirement("STORAGE-001", "BG8")
 @pytest.mark.parametrize("size", [1, 40])
 def test_a_push_of_any_size_adds_a_few_objects(
-    repo: Repository, inspect: Inspection, world: World, size: int
+    repo: Repository, inspect: Inspection, size: int
 ) -> None:
     """No object per commit, snapshot or blob: only packs, and the upload until it is collected."""
     links = chain(size)
     raw = repo.pack(links[-1])
     before = inspect.objects()
     repo.push(*links)
-    world.jobs_idle()
+    settled(repo)
     ids = [id for link in links for id in (link.id, link.snapshot, *link.blobs)]
     digits = {id[7:] for id in ids}
     added = [key for key in inspect.objects() if key not in before]

@@ -120,13 +120,14 @@ def test_bad_names_and_kinds_are_invalid(store: Store) -> None:
     """Traversal, dots, overlong names, names where there are none, unknown kinds."""
     before = store.tree()
     for name in ("", ".", "..", "../x", "a/b", ".a", "-a", "a b", "é", "x" * 201, "a\n", 7):
-        for op in ({"op": "set_state", "value": {}}, {"op": "get_state"}):
-            store.refuses("invalid", kind="intent", name=name, **op)
+        store.refuses("invalid", "set_state", kind="intent", name=name, value={})
+        store.refuses("invalid", "get_state", kind="intent", name=name)
     for kind in ("merge", "rebase", "config"):
         store.refuses("invalid", "set_state", kind=kind, name="a", value={})
-    for kind in ("", "MERGE", "nothing", None):
-        store.refuses("invalid", "set_state", kind=kind, value={})
-    for value in (7, "text", [], True):
+    for unknown in ("", "MERGE", "nothing", None):
+        store.refuses("invalid", "set_state", kind=unknown, value={})
+    no_maps: list[Any] = [7, "text", [], True]
+    for value in no_maps:
         store.refuses("invalid", "set_state", kind="merge", value=value)
     assert store.tree() == before
 
@@ -137,6 +138,7 @@ def test_config_is_replaced_and_not_cleared(store: Store) -> None:
     store.do("set_state", kind="config", value={"a": {"b": 1}, "c": [1.5, "x"]})
     store.do("set_state", kind="config", value={"d": True})
     assert store.do("get_state", kind="config")["value"] == {"d": True}
-    for value in (None, {"a": None}, {"a": [1, None]}, []):
+    impossible: list[Any] = [None, {"a": None}, {"a": [1, None]}, []]
+    for value in impossible:
         store.refuses("invalid", "set_state", kind="config", value=value)
     assert store.do("get_state", kind="config")["value"] == {"d": True}

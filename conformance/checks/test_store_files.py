@@ -31,14 +31,12 @@ def test_head_has_two_forms(store: Store) -> None:
 
 
 @requirement("STORE-001")
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"nonsense", b"ref: refs/heads/\n", b"ref: refs/heads/../x\n", b"commit: sha256:\n"],
-)
-def test_another_head_is_an_integrity_error(store: Store, content: bytes) -> None:
+def test_another_head_is_an_integrity_error(store: Store) -> None:
     """Whatever has neither form is damaged."""
-    (store.inside / "HEAD").write_bytes(content)
-    store.refuses("integrity", "get_head")
+    wrong = [b"", b"nonsense", b"ref: refs/heads/\n", b"ref: refs/heads/../x\n", b"commit: x\n"]
+    for content in wrong:
+        (store.inside / "HEAD").write_bytes(content)
+        store.refuses("integrity", "get_head")
     store.do("set_head", branch="main")
     assert store.do("get_head")["branch"] == "main"
 
@@ -186,7 +184,11 @@ def test_a_commit_reads_back_in_root_form(store: Store) -> None:
     _, snapshot = store.commit(files={"a": b"1", "c": b"3"}, directories=["z", "d"])
     record = store.do("get_snapshot", id=snapshot)["record"]
     manifest = {"a": oracle.blob_id(b"1"), "c": oracle.blob_id(b"3")}
-    wanted = {"parent_snapshot_id": None, "delta_upsert": manifest, "delta_remove": []}
+    wanted: dict[str, Any] = {
+        "parent_snapshot_id": None,
+        "delta_upsert": manifest,
+        "delta_remove": [],
+    }
     assert {name: record[name] for name in wanted} == wanted
     assert sorted(record["directories"]) == ["d", "z"]
     assert oracle.snapshot_id(manifest, ["d", "z"]) == snapshot

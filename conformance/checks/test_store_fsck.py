@@ -78,7 +78,7 @@ def test_fsck_leaves_alone_what_is_no_problem(store: Store) -> None:
 def reachable(store: Store) -> list[str]:
     """Commits under refs, HEAD and a state; the ids of their blobs."""
     contents = [b"by a branch", b"by head", b"by a state"]
-    one, _ = store.commit("main", files={"a": contents[0]})
+    store.commit("main", files={"a": contents[0]})
     two, _ = store.commit("gone", files={"a": contents[1]})
     three, _ = store.commit("gone too", files={"a": contents[2]})
     store.do("set_head", commit=two)

@@ -153,7 +153,13 @@ def test_a_killed_process_leaves_no_lock(store: Store) -> None:
     for op in ("set_ref", "commit", "gc"):
         batch = store.start()
         batch.ask("list_refs")
-        value = {"op": op, "branch": "main", "id": first, "files": {}, "message": "m"}
+        value: dict[str, object] = {
+            "op": op,
+            "branch": "main",
+            "id": first,
+            "files": {},
+            "message": "m",
+        }
         value |= {"author": "a", "committed_at": "2026-01-01T00:00:00Z"}
         for _ in range(3):
             batch.write(json.dumps(value).encode())

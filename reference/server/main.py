@@ -100,13 +100,16 @@ async def opened(
         async with database.session() as db:
             await schema.migrate(db)
             secret = await schema.secret(db, "links", os.urandom(32))
+            fresh = not await db.fetchval("SELECT EXISTS (SELECT FROM mpacks)")
         spool = os.path.join(os.path.abspath(data), "spool")
-        yield Service(database, _open_objects(objects, data, spool, secret), spool, limits)
+        yield Service(database, _open_objects(objects, data, spool, secret, fresh), spool, limits)
     finally:
         await database.close()
 
 
-def _open_objects(url: str | None, data: str, spool: str, secret: bytes) -> ObjectStore:
+def _open_objects(
+    url: str | None, data: str, spool: str, secret: bytes, fresh: bool
+) -> ObjectStore:
     parts = urlsplit(url or "file://" + os.path.join(os.path.abspath(data), "objects"))
     if parts.scheme == "s3":
         from .objects_s3 import S3Objects  # 150 ms of imports that files do not need
@@ -114,7 +117,7 @@ def _open_objects(url: str | None, data: str, spool: str, secret: bytes) -> Obje
         return S3Objects(url or "", spool)
     if parts.scheme != "file" or not parts.path:
         raise ProtocolError("invalid", f"--objects: file:///… or s3://…, not {url}")
-    return FileObjects(parts.path, secret)
+    return FileObjects(parts.path, secret, fresh)
 
 
 def listen(host: str, port: int) -> socket.socket:

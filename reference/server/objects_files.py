@@ -36,10 +36,11 @@ def translated() -> Iterator[None]:
 class FileObjects:
     """Objects as files under `root`, each whole or not there."""
 
-    def __init__(self, root: str, secret: bytes) -> None:
+    def __init__(self, root: str, secret: bytes, fresh: bool = True) -> None:
+        """Opens a folder; made only where it is `fresh`: one that had packs is away, not empty."""
         self.root = os.path.abspath(root)
         self._secret = secret
-        if not os.path.exists(self.root):  # an empty mount point must not pass for the store
+        if fresh and not os.path.exists(self.root):  # an empty mount point must not pass for it
             durable.write(f"{self.root}/{_MARK}", b"packs of a musekit server\n")
 
     def path(self, key: str) -> str:
