@@ -79,6 +79,8 @@ class Timeline:
                 for unit in doomed:
                     pending.setdefault(unit.home, []).append(unit)
                 doomed.clear()
+            elif op.kind in _SYNCS and op.error == "EINTR":
+                continue  # nothing was tried: it is repeated
             elif op.kind in _SYNCS and op.error and op.error not in TOLERATED:
                 for unit in pending.get(op.node, []):
                     unit.doomed = self._rewritable(unit)
