@@ -19,6 +19,7 @@ class Check:
     profile: str
     title: str
     exclusive: bool
+    long: bool = False
 
 
 @cache

@@ -14,6 +14,10 @@ _MUSEKIT = (sys.executable, "-m", "reference")
 _SQL = (sys.executable, "-m", "conformance.sql")
 _IDLE = "SELECT 1 / (count(*) = 0)::int FROM jobs WHERE finished_at IS NULL AND run_after <= now()"
 
+LIMITS = {"pack_bytes": 32 << 20, "raw_bytes": 256 << 20, "records": 200_000}
+LIMITS |= {"manifest_bytes": 1 << 30}
+"""Caps that a check can afford to go beyond; the defaults take a quarter of a gigabyte."""
+
 
 def reference(folder: Path) -> Subject:
     """The reference on a free port, its data in `folder`."""
@@ -21,6 +25,7 @@ def reference(folder: Path) -> Subject:
     postgres = f"postgresql://postgres@/musekit?host={folder}/postgres"
     data, objects = ("--data", str(folder)), folder / "objects"
     shared = ("--postgres", postgres, "--objects", f"file://{objects}")
+    caps = [word for name, cap in LIMITS.items() for word in ("--limit", f"{name}={cap}")]
     return Subject(
         name="the reference",
         url=f"http://127.0.0.1:{port}",
@@ -29,14 +34,15 @@ def reference(folder: Path) -> Subject:
         objects=f"file://{objects}",
         postgres=postgres,
         commands={
-            "start": [*_MUSEKIT, "serve", "--port", str(port), *data],
-            "second": [*_MUSEKIT, "serve", "--port", str(second), *data, *shared],
+            "start": [*_MUSEKIT, "serve", "--port", str(port), *data, *caps],
+            "second": [*_MUSEKIT, "serve", "--port", str(second), *data, *shared, *caps],
             "gc": [*_MUSEKIT, "work", *data, "--gc"],
             "expire_cache": [*_MUSEKIT, "work", *data, "--expire-cache"],
             "jobs_idle": [*_SQL, postgres, _IDLE],
             "objects_down": ["mv", str(objects), f"{objects}.away"],
             "objects_up": ["sh", "-c", 'rm -rf "$0" && mv "$0.away" "$0"', str(objects)],
         },
+        limits=dict(LIMITS),
         second_url=f"http://127.0.0.1:{second}",
         store=[*_MUSEKIT, "store"],
     )

@@ -17,9 +17,20 @@ from .histories import Commit
 from .outcomes import Unmet, prepared
 from .repository import Repository
 
-__all__ = ["exclusive", "fail", "only_if_right", "prepared", "refused", "requirement", "unchanged"]
+__all__ = [
+    "exclusive",
+    "fail",
+    "long",
+    "only_if_right",
+    "prepared",
+    "refused",
+    "requirement",
+    "unchanged",
+]
 
 requirement = pytest.mark.requirement
+long = pytest.mark.long
+"""For a check that takes many seconds: it is started first."""
 exclusive = pytest.mark.exclusive
 """For a check that disturbs the subject: it runs alone, after the others."""
 

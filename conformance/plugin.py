@@ -36,6 +36,7 @@ def check_of(item: pytest.Item) -> Check:
         profile=profile_of(ids),
         title=" ".join(text.split("\n\n")[0].split()),
         exclusive=item.get_closest_marker("exclusive") is not None,
+        long=item.get_closest_marker("long") is not None,
     )
 
 
@@ -88,7 +89,8 @@ class Suite:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keeps the chosen checks."""
+        """Keeps the chosen checks, those that take long first."""
+        items.sort(key=lambda item: item.get_closest_marker("long") is None)
         self.checks = [check_of(item) for item in items]
         if self.chosen is not None:
             pairs = zip(items, self.checks, strict=True)

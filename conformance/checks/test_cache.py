@@ -129,6 +129,7 @@ def test_presign_with_a_have_is_not_cached(repo: Repository) -> None:
     repo.call("POST", "fetch/presign", {**value, "have": []})
 
 
+@exclusive
 @requirement("FETCH-017", "JOB-010", "FMC_08", "CG2")
 def test_every_tip_is_cached_soon(repo: Repository) -> None:
     """Within ten seconds of a push to any branch, every tip has its pack."""

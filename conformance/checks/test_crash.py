@@ -27,7 +27,7 @@ def alive(world: World) -> Iterator[World]:
 
 
 @exclusive
-@requirement("DUR-030", "DUR-031", "DUR-032", "BP5")
+@requirement("DUR-030", "DUR-031", "DUR-032", "BP5", "K1")
 def test_what_was_answered_survives_a_kill(alive: World, repo: Repository) -> None:
     """kill -9 right after the answer: refs, records and blobs are there after the restart."""
     links = chain(6)

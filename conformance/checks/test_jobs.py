@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conformance import oracle, packs
-from conformance.expectations import fail, refused, requirement
+from conformance.expectations import exclusive, fail, refused, requirement
 from conformance.histories import commit
 from conformance.inspection import Inspection
 from conformance.lifecycle import until
@@ -108,6 +108,7 @@ def again(world: World, kind: str, payload: dict[str, Any]) -> None:
         fail("the job is done within 10 s", str(world.inspect.tables(done, rows[0][0])))
 
 
+@exclusive
 @requirement("JOB-004")
 @pytest.mark.parametrize("kind", ["mpack.index", "fetch.mpack.prebuild"])
 def test_a_job_may_run_again(repo: Repository, world: World, kind: str) -> None:
@@ -140,6 +141,7 @@ def test_a_job_may_run_again(repo: Repository, world: World, kind: str) -> None:
     repo.holds(tip)
 
 
+@exclusive
 @requirement("JOB-005", "STORAGE-008")
 def test_the_index_is_repaired(repo: Repository, world: World) -> None:
     """Index rows that are missing are there after `mpack.index` ran."""
@@ -155,6 +157,7 @@ def test_the_index_is_repaired(repo: Repository, world: World) -> None:
     repo.holds(tip)
 
 
+@exclusive
 @requirement("JOB-006", "FMC_16")
 def test_old_tips_are_not_built(repo: Repository, world: World) -> None:
     """A tip that was replaced before its job ran does no harm, and the new one is built."""
@@ -164,6 +167,7 @@ def test_old_tips_are_not_built(repo: Repository, world: World) -> None:
     assert repo.ask("POST", "fetch/presign", {"want": [one.id]}).status == 200
 
 
+@exclusive
 @requirement("JOB-007")
 def test_a_prebuild_leaves_a_line(repo: Repository, world: World) -> None:
     """One line with the number of tips, hits and misses, and the time."""
@@ -179,6 +183,7 @@ def test_a_prebuild_leaves_a_line(repo: Repository, world: World) -> None:
         fail("a line with tips, hits, misses and the time", "none")
 
 
+@exclusive
 @requirement("JOB-009")
 def test_a_failing_job_stops_no_other(repo: Repository, world: World) -> None:
     """A job that cannot succeed is tried, kept with its error, and others run meanwhile."""

@@ -171,7 +171,7 @@ def test_counts_do_not_depend_on_other_repositories(new_repo: NewRepository) -> 
     assert [first[name] for name in COUNTS] == [second[name] for name in COUNTS] == [3, 3, 3]
 
 
-@requirement("PUSH-016", "BP4")
+@requirement("PUSH-016", "BP4", "K1")
 @pytest.mark.parametrize("how", ["whole push", "unpack only", "unpack after expiry"])
 def test_a_retry_succeeds_and_changes_nothing(repo: Repository, how: str) -> None:
     """The same push again is 200 with nothing written."""
@@ -188,7 +188,7 @@ def test_a_retry_succeeds_and_changes_nothing(repo: Repository, how: str) -> Non
     repo.holds(tip)
 
 
-@requirement("PUSH-016", "BP4")
+@requirement("PUSH-016", "BP4", "K1")
 def test_a_retry_by_body_succeeds_too(repo: Repository) -> None:
     """A pack sent as the body twice is written once."""
     tip = commit("a")

@@ -31,7 +31,7 @@ def served(repo: Repository) -> tuple[Commit, dict[str, str]]:
     return ours, ids
 
 
-@requirement("STORAGE-002", "BOS1", "BOS6")
+@requirement("STORAGE-002", "BOS1", "BOS6", "K1")
 def test_a_commit_has_no_object(
     repo: Repository, new_repo: NewRepository, inspect: Inspection
 ) -> None:
@@ -66,6 +66,7 @@ def test_a_blob_lies_in_a_pack(repo: Repository, inspect: Inspection) -> None:
         assert f"mpack://{oracle.digest(raw)[7:]}" in inspect.storage_uris("blob", blob)
 
 
+@exclusive
 @requirement("STORAGE-001", "BG8")
 @pytest.mark.parametrize("size", [1, 40])
 def test_a_push_of_any_size_adds_a_few_objects(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conformance.expectations import fail, requirement
+from conformance.expectations import fail, long, requirement
 from conformance.outcomes import CouldNotRun
 from conformance.world import World
 
@@ -23,6 +23,7 @@ def part(name: str, *marks: pytest.MarkDecorator) -> Any:
     return pytest.param(name, marks=marks, id=name)
 
 
+@long
 @pytest.mark.parametrize(
     "name",
     [
@@ -33,7 +34,7 @@ def part(name: str, *marks: pytest.MarkDecorator) -> Any:
             requirement(
                 "DUR-025", "DUR-001", "DUR-002", "DUR-003", "DUR-008", "DUR-009", "DUR-010"
             ),
-            requirement("DUR-011", "DUR-015", "DUR-028", "FS1"),
+            requirement("DUR-011", "DUR-015", "DUR-028", "FS1", "K1"),
         ),
         part("paranoid", requirement("DUR-026", "DUR-006")),
         part("killed", requirement("DUR-004", "DUR-005", "DUR-027")),

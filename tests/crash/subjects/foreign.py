@@ -125,7 +125,7 @@ class Diskcache:
     """A cache with its default durability; a rollback journal instead of shared memory."""
 
     def __init__(self, folder: str) -> None:
-        import diskcache  # type: ignore[import-untyped]
+        import diskcache
 
         place = os.path.join(folder, "cache")
         self.base: Any = diskcache.Cache(
