@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import transcript
+from . import interruption, transcript
 from .outcomes import Unmet
 
 SECONDS = 30.0
@@ -41,6 +41,7 @@ class Batch:
 
     def write(self, line: bytes) -> None:
         """Sends one line."""
+        interruption.heed()
         assert self.child.stdin is not None
         try:
             self.child.stdin.write(line + b"\n")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reference.wire import msign, provenance
 
-from . import transcript
+from . import interruption, transcript
 from .oracle import digest
 from .outcomes import Unmet
 from .redaction import shown_url
@@ -146,6 +146,7 @@ class Client:
         signed: bool = True,
     ) -> Answer:
         """Sends bytes and gives whatever is answered; `target` is a path or a whole URL."""
+        interruption.heed()
         http = self.connection.http
         url = target if "://" in target else self.connection.url + target
         sent: dict[str, Any] = {"accept": JSON, **(headers or {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -29,10 +29,19 @@ __all__ = [
 ]
 
 requirement = pytest.mark.requirement
-long = pytest.mark.long
-"""For a check that takes many seconds: it is started first."""
-exclusive = pytest.mark.exclusive
-"""For a check that disturbs the subject: it runs alone, after the others."""
+C = TypeVar("C", bound=Callable[..., object])
+
+
+def exclusive(check: C) -> C:
+    """Marks a check that disturbs the subject: it runs alone, after the others."""
+    marked: C = pytest.mark.exclusive(check)
+    return marked
+
+
+def long(check: C) -> C:
+    """Marks a check that takes many seconds: it is started first."""
+    marked: C = pytest.mark.long(check)
+    return marked
 
 
 def fail(expected: str, actual: str, detail: str = "") -> NoReturn:

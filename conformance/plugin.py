@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import transcript
+from . import interruption, transcript
 from .catalogue import Check, profile_of
 from .client import NoAnswer
 from .lifecycle import wait_for
@@ -48,12 +48,12 @@ class Suite:
         world: World | None = None,
         chosen: Collection[str] | None = None,
         emit: Callable[[Result], None] | None = None,
-        stopped: Callable[[], bool] = lambda: False,
+        folder: Path = CHECKS,
     ) -> None:
         self.world = world
         self.chosen = chosen
         self.emit = emit or (lambda result: None)
-        self.stopped = stopped
+        self.folder = folder
         self.checks: list[Check] = []
         self.problems: list[str] = []
         self._compared: tuple[str, object, object] | None = None
@@ -65,7 +65,7 @@ class Suite:
         arguments = [
             *("-c", str(CHECKS.parent / "pytest.ini"), "--rootdir", str(CHECKS.parent)),
             *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:asyncio", "--tb=no"),
-            str(CHECKS),
+            str(self.folder),
         ]
         if self.world is None:
             arguments.append("--collect-only")
@@ -106,8 +106,7 @@ class Suite:
         self._result = Result(check.id, check.requirements, check.profile, Verdict.PASS)
         self._result.title = check.title
         self.world.begin(check.id)
-        if self.stopped():
-            raise CouldNotRun("the run was interrupted")
+        interruption.heed()
         if self._silent >= _PATIENCE and not check.profile.startswith("store-"):
             if problem := wait_for(self.world.subject.url + self.world.subject.ready, 2.0):
                 raise CouldNotRun(f"the subject no longer answers: {problem}")
@@ -147,6 +146,9 @@ class Suite:
         elif isinstance(problem, AssertionError) and phase == "call":
             result.verdict = Verdict.FAIL
             result.expected, result.actual, result.detail = self._told(problem, result.title)
+        elif result.profile.startswith("store-") and isinstance(problem, OSError | ValueError):
+            result.verdict = Verdict.FAIL  # a store's files are read as the specification has them
+            result.expected, result.actual = "files as in store.md", _short(str(problem))
         elif isinstance(problem, AssertionError) and phase == "setup":
             result.verdict = Verdict.COULD_NOT_RUN
             result.detail = _short(f"the check could not be prepared: {problem}")

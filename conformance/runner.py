@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import embedded
+from . import embedded, interruption
 from .catalogue import Check
 from .ledger import Ledger, clean_up
 from .lifecycle import Process, wait_for
@@ -43,7 +44,6 @@ class Run:
         self._process: Process | None = None
         self._lock = threading.Lock()
         self._workers: list[subprocess.Popen[str]] = []
-        self.interrupted = False
 
     def run(self, checks: Sequence[Check]) -> None:
         """Gives every check a result, whatever happens to the subject."""
@@ -54,10 +54,11 @@ class Run:
             if self._process is not None:
                 self._process.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
-        why = "the run was interrupted" if self.interrupted else "its process ended before it"
+        stopped = interruption.requested()
+        verdict = Verdict.COULD_NOT_RUN if stopped else Verdict.SUITE_ERROR
+        why = "the run was interrupted" if stopped else "its process ended before it"
         for check in checks:
             if check.id not in self._done:
-                verdict = Verdict.COULD_NOT_RUN if self.interrupted else Verdict.SUITE_ERROR
                 self._finish(without(check, verdict, why))
 
     def _run(self, checks: Sequence[Check]) -> None:
@@ -79,10 +80,11 @@ class Run:
             together = [check for check in remote + local if not check.exclusive]
             self._in_processes(world, together)
             alone = [check.id for check in remote + local if check.exclusive]
-            if alone and not self.interrupted:
+            if alone and not interruption.requested():
                 world.process = self._process
-                Suite(world, set(alone), self._finish, lambda: self.interrupted).run()
+                Suite(world, set(alone), self._finish).run()
         finally:
+            interruption.tidy()
             if remote:
                 world.connection.renew()
                 self.left = clean_up(world.ledger, world.owner, world.other)
@@ -134,6 +136,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,  # the terminal's Ctrl-C comes through here
         )
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -158,11 +161,11 @@ class Run:
         """Ctrl-C ends the checks, not the tidying up."""
 
         def interrupt(number: int, frame: object) -> None:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
+            again = interruption.requested()
+            interruption.request()
             for worker in self._workers:
-                worker.send_signal(signal.SIGINT)
+                if worker.poll() is None:
+                    os.killpg(worker.pid, signal.SIGKILL if again else signal.SIGINT)
 
         if threading.current_thread() is not threading.main_thread():
             yield

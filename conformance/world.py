@@ -92,7 +92,8 @@ class World:
         self.require_writes()
         client = client or self.owner
         assert client.identity is not None
-        value = {"owner": client.identity.handle, "name": self.name(), **fields}
+        value: dict[str, Any] = {"owner": client.identity.handle, "name": self.name(), **fields}
+        self.ledger.creating(value["owner"], value["name"])
         answer = succeeded(client.ask("POST", "/api/repos", value))
         if answer.status not in (200, 201):
             raise Unmet("200 or 201", str(answer))

@@ -63,6 +63,10 @@ def test_any_other_form_is_refused(repo: Repository) -> None:
         lambda h: "MSign",
         lambda h: "x" * 9000,
     ],
+    ids=(
+        "lower case,two spaces,algorithm,single quotes,one more field,padded in front,padded,"
+        "bearer,no fields,9 kB"
+    ).split(","),
 )
 def test_a_bent_header_is_refused(repo: Repository, bend: object) -> None:
     """A right signature in a header of another form does not count."""

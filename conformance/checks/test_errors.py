@@ -157,10 +157,11 @@ def test_another_route_is_404(anyone: Client, target: str) -> None:
     ],
     ids=lambda target: target[:24],
 )
-def test_no_path_is_a_fault(anyone: Client, target: str) -> None:
+def test_no_path_is_a_fault(repo: Repository, anyone: Client, target: str) -> None:
     """Whatever stands in a path, the answer is a refusal and never a 500."""
     answer = anyone.send("GET", target)
     assert 400 <= answer.status < 500
+    assert repo.heads() == {}
 
 
 @requirement("HTTP-014")

@@ -11,7 +11,7 @@ import pytest
 
 from conformance import oracle
 from conformance.client import JSON, MSGPACK, Client, NoAnswer
-from conformance.expectations import error_of, fail, requirement, unchanged
+from conformance.expectations import check_refusal, error_of, fail, requirement, unchanged
 from conformance.histories import commit
 from conformance.repository import Repository
 from conformance.world import World
@@ -136,12 +136,14 @@ def test_no_field_is_a_fault(repo: Repository, route: str) -> None:
 @requirement("HTTP-014")
 def test_no_field_of_a_registration_is_a_fault(owner: Client) -> None:
     """The same for POST /api/identities; handles that happen to be legal may be taken."""
+    check_refusal(owner.ask("POST", "/api/identities", {}), 422, "missing_field")
     provoke(Client(owner.connection), "/api/identities", TOP["/api/identities"])
 
 
 @requirement("HTTP-014")
 def test_no_field_of_a_new_repository_is_a_fault(owner: Client, world: World) -> None:
     """The same for POST /api/repos, as somebody who owns none of them."""
+    check_refusal(owner.ask("POST", "/api/repos", {}), 422, "missing_field")
     provoke(owner, "/api/repos", {**TOP["/api/repos"], "owner": f"nobody-{world.token}"})
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -20,7 +21,7 @@ _COLOURS = {
     Verdict.COULD_NOT_RUN: "33",
     Verdict.NOT_APPLICABLE: "2",
 }
-_SHOWN = 40
+_SHOWN = 12
 _ANY_NAME = re.compile(r"[0-9a-f]{64}|conf-[0-9a-f-]+")
 
 
@@ -88,9 +89,11 @@ def lines(report: Report, place: str, *, verbose: bool, quiet: bool, colour: boo
         yield f"left on the subject, please remove ({len(report.left)}):"
         yield from (f"  {name}" for name in report.left)
     if not quiet:
-        profiles = dict.fromkeys(r.profile for r in report.results)
+        ran = [r for r in report.results if r.verdict is not Verdict.NOT_APPLICABLE]
+        profiles = dict.fromkeys(r.profile for r in ran)
         yield f"checked    {', '.join(filter(None, profiles)) or 'nothing'}"
-    yield f"against    {report.subject['name']} at {report.subject['url'] or 'no address'}"
+    name, url = report.subject["name"], report.subject["url"]
+    yield f"against    {name}{f' at {url}' if url not in ('', name) else ''}"
     yield f"verdict    {report.sentence} in {report.seconds:.0f} s, seed {report.seed}"
     yield f"report     {place}"
 
@@ -104,8 +107,7 @@ def _group(results: Sequence[Result], title: str) -> Iterator[str]:
         grounds.setdefault(_ANY_NAME.sub("…", ground or result.detail), []).append(result)
     for ground, same in grounds.items():
         if len(same) > 3:
-            names = ", ".join(result.id for result in same[:_SHOWN])
-            yield f"  {len(same)} checks: {names}{' …' if len(same) > _SHOWN else ''}"
+            yield f"  {len(same)} checks: {_names(same)}"
             yield f"    {ground}"
             yield f"    for example: {same[0].reproduce}"
             continue
@@ -118,3 +120,11 @@ def _group(results: Sequence[Result], title: str) -> Iterator[str]:
             yield from (f"    | {line[:160]}" for line in result.evidence[-3:])
             yield f"    {result.reproduce}"
     yield ""
+
+
+def _names(results: Sequence[Result]) -> str:
+    """Which checks, in a line: by name while they are few, else how many of each file."""
+    if len(results) <= _SHOWN:
+        return ", ".join(result.id for result in results)
+    files = Counter(result.id.partition("/")[0] for result in results)
+    return ", ".join(f"{name} ({count})" for name, count in files.items())

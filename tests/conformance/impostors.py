@@ -19,7 +19,11 @@ def _read_request(connection: socket.socket) -> bool:
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
-        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")),
+        (
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length")
+        ),
         0,
     )
     while len(body) < length:
@@ -35,7 +39,9 @@ def says(status: str, kind: str, body: bytes) -> Answer:
 
     def answer(connection: socket.socket) -> None:
         while _read_request(connection):
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = (
+                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
             connection.sendall(head.encode() + body)
 
     return answer

@@ -1,0 +1,177 @@
+"""Whole runs against servers that are none: a clear verdict, never a pass, never a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.embedded import free_port
+from tests.conformance.impostors import Answer, closes, hangs, impostor, says
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 90
+
+
+def conformance(*arguments: str, report: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the suite as a command."""
+    command = [sys.executable, "-m", "conformance", *arguments]
+    command += ["--report", str(report)] if report else []
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def verdicts(report: Path) -> dict[str, int]:
+    """The summary of a report."""
+    summary: dict[str, int] = json.loads((report / "report.json").read_text())["summary"]
+    return summary
+
+
+def test_nothing_listens(tmp_path: Path) -> None:
+    """Every check could not run, soon, and the reason is said once."""
+    begun = time.monotonic()
+    done = conformance("--url", f"http://127.0.0.1:{free_port()}", "--wait", "1", report=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.count("nothing listens at") == 1
+    assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["fail"]) == (0, 0)
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [(hangs, "does not answer"), (closes, "closes the connection")]
+)
+def test_a_server_without_answers(tmp_path: Path, answer: Answer, told: str) -> None:
+    """One that hangs, and one that hangs up, is told apart from one that is not there."""
+    with impostor(answer) as url:
+        done = conformance("--url", url, "--wait", "1", report=tmp_path)
+    assert done.returncode == 3
+    assert told in done.stdout
+    assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["fail"]) == (0, 0)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "200 OK", "500 Oh", "302 Found"])
+def test_a_server_of_something_else(tmp_path: Path, status: str) -> None:
+    """A page of HTML for everything passes no check, and is not could-not-run throughout."""
+    with impostor(says(status, "text/html", b"<html>hello</html>")) as url:
+        done = conformance("--url", url, "--profile", "core-wire", "--wait", "2", report=tmp_path)
+    assert done.returncode == 1
+    assert verdicts(tmp_path)["pass"] == 0
+    assert verdicts(tmp_path)["suite-error"] == 0
+
+
+def test_a_store_that_is_none(tmp_path: Path) -> None:
+    """A command that does nothing right is told so, and passes nothing."""
+    subject = tmp_path / "subject.toml"
+    command = json.dumps([sys.executable, "-c", "print('hello')"])
+    subject.write_text(f'[subject]\nprofiles = ["store-kill"]\n[store]\ncommand = {command}\n')
+    done = conformance("--subject", str(subject), "--id", "store_adapter", report=tmp_path)
+    assert done.returncode in (1, 3)
+    assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["suite-error"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--url", "ftp://x"], "--url must begin with http"),
+        (["--id", "NO-001"], "no check has this id"),
+        (["--profile", "nothing"], "invalid choice"),
+        (["--subject", "no such file.toml"], "cannot be read"),
+        (["--url", "http://x", "--subject", "y"], "not allowed with"),
+        (["--wait", "-1"], "--wait must not be negative"),
+        (["--baseline", "no such file.toml", "--url", "http://127.0.0.1:1"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_exits_2(arguments: list[str], told: str) -> None:
+    """One sentence, and nothing is run."""
+    done = conformance(*arguments)
+    assert (done.returncode, told in done.stderr) == (2, True)
+
+
+def test_list_shows_checks_and_runs_none() -> None:
+    """`--list` needs no subject."""
+    done = conformance("--list", "--id", "PUSH-009")
+    assert done.returncode == 0
+    assert "push/a_stale_head_is_refused" in done.stdout
+    assert all("PUSH-009" in line for line in done.stdout.splitlines())
+
+
+class Registry(ThreadingHTTPServer):
+    """Makes and deletes repositories, and is slow about everything else."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.repos: set[str] = set()
+        self.made = threading.Event()
+        super().__init__(("127.0.0.1", 0), RegistryHandler)
+
+
+class RegistryHandler(BaseHTTPRequestHandler):
+    """Just enough of the calls for checks to begin."""
+
+    protocol_version = "HTTP/1.1"
+    server: Registry
+
+    def _answer(self, status: int, value: Any = None) -> None:
+        body = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """Registers anybody, creates anything."""
+        value = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
+        if self.path == "/api/identities":
+            self._answer(201, {"handle": value["handle"], "identity_id": "x"})
+        elif self.path == "/api/repos":
+            id = f"id-{value['name']}"
+            self.server.repos.add(id)
+            self.server.made.set()
+            self._answer(201, {"slug": value["name"], "repoId": id})
+        else:
+            self.do_GET()
+
+    def do_GET(self) -> None:
+        """Answers health at once, and all else late."""
+        if self.path != "/healthz":
+            time.sleep(0.5)
+        self._answer(200, {"ready": True, "reasons": []})
+
+    def do_DELETE(self) -> None:
+        """Deletes."""
+        self.server.repos.discard(self.path.rpartition("/")[2])
+        self._answer(204)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_repository(tmp_path: Path, number: int) -> None:
+    """Ctrl-C in the middle ends with a report, and with everything deleted."""
+    with Registry() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        command = [sys.executable, "-m", "conformance", "--url", url, "--report", str(tmp_path)]
+        run = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+        )
+        assert server.made.wait(30)
+        os.killpg(run.pid, number)
+        output, errors = run.communicate(timeout=60)
+        server.shutdown()
+    assert server.repos == set()
+    assert b"Traceback" not in output + errors
+    assert (run.returncode in (1, 3), b"the run was interrupted" in output) == (True, True)
