@@ -33,7 +33,7 @@ C = TypeVar("C", bound=Callable[..., object])
 
 
 def exclusive(check: C) -> C:
-    """Marks a check that disturbs the subject: it runs alone, after the others."""
+    """Marks a check that disturbs the subject: it runs alone, before the others."""
     marked: C = pytest.mark.exclusive(check)
     return marked
 

@@ -77,12 +77,14 @@ class Run:
         if remote:
             world.unready = introduce(world)
         try:
-            together = [check for check in remote + local if not check.exclusive]
-            self._in_processes(world, together)
+            # Those that disturb go first: later the subject is still busy with everybody's jobs.
             alone = [check.id for check in remote + local if check.exclusive]
-            if alone and not interruption.requested():
+            if alone:
                 world.process = self._process
                 Suite(world, set(alone), self._finish).run()
+            if not interruption.requested():
+                together = [check for check in remote + local if not check.exclusive]
+                self._in_processes(world, together)
         finally:
             interruption.tidy()
             if remote:
