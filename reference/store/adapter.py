@@ -51,8 +51,12 @@ def _text(request: Fields, name: str) -> str:
 
 def _path(request: Fields, name: str) -> str:
     value = _text(request, name)
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        value = ""
     if not value or "\0" in value:
-        raise ProtocolError("invalid", f"{name} cannot be the path of a file: {value!r:.60}")
+        raise ProtocolError("invalid", f"{name} cannot be the path of a file")
     return value
 
 

@@ -177,6 +177,7 @@ def test_other_keys_of_the_format_file_are_kept(root: Path) -> None:
         b'{"op": "set_state", "kind": "merge", "value": NaN}',
         b'{"op": "commit", "branch": "main", "files": []}',
         b'{"op": "gc", "grace_seconds": -1}',
+        b'{"op": "put_blob_file", "path": "/tmp/\\ud800"}',
         b'{"op": "gc", "grace_seconds": "soon"}',
         b'{"op": "gc", "grace_seconds": true}',
         b"\xff\xfe",
