@@ -40,6 +40,8 @@ _SETTINGS = {
 
 def default_data() -> str:
     """Where `serve` keeps its data: never in a home that would have to be opened to others."""
+    if chosen := os.environ.get("MUSEKIT_DATA"):
+        return chosen
     if os.geteuid() == 0:
         return "/var/lib/musekit"
     share = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")

@@ -12,6 +12,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import fields
+from types import FrameType
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -73,11 +75,15 @@ def work(arguments: Sequence[str]) -> int:
         return asyncio.run(_work(options, dsn))
 
 
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
 @contextlib.contextmanager
 def _prepared(options: argparse.Namespace) -> Iterator[tuple[str, Embedded | None]]:
     """The database to use, started if it is our own."""
     configure_logging(quiet=options.quiet)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn's handler stands in front of it
+    signal.signal(signal.SIGTERM, _stop)  # while it answers, uvicorn's own stands in front of it
     if options.postgres:
         yield options.postgres, None
         return

@@ -19,7 +19,7 @@ from .frames import HEADER_BYTES, SLICE_BYTES, FrameReader, declared_size
 from .heads import Head, decode
 from .ids import PREFIX, check_id
 from .pack import DEFAULT_LIMITS, VALUES, WINDOW_BYTES, Frame, Limits, Pack
-from .records import check_commit, check_snapshot
+from .records import check_commit, check_snapshot, count_entries
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -129,6 +129,7 @@ class PackReader:
     def close(self) -> Pack:
         """The whole pack, once all of its bytes were fed."""
         if not self._done:
+            self._steps.close()  # it and the reader hold each other, and a buffer
             raise _malformed(f"the pack ends early, after {self._fed} bytes", "MPACK-002")
         self._pack.size = self._fed
         return self._pack
@@ -274,12 +275,11 @@ class PackReader:
             check = check_commit if key == "commits" else check_snapshot
             records = pack.commits if key == "commits" else pack.snapshots
             for _ in range((yield from self._array(key))):
-                record = check((yield from self._call(self._unpacker.unpack)))
-                records.append(record)
+                value = yield from self._call(self._unpacker.unpack)
                 if key == "snapshots":
-                    self._entries += len(record["delta_upsert"]) + len(record["delta_remove"])
-                    self._entries += len(record.get("directories", ()))
-                self._count_records()
+                    self._entries += count_entries(value)
+                self._count_records(more=1)
+                records.append(check(value))
         else:
             value = yield from self._call(self._unpacker.unpack)
             if key == "format":
@@ -290,10 +290,10 @@ class PackReader:
                     raise _malformed(f"{key} must be a map", "MPACK-009")
                 setattr(pack, key, value)
 
-    def _count_records(self) -> None:
+    def _count_records(self, more: int) -> None:
         pack = self._pack
         total = len(pack.commits) + len(pack.snapshots) + len(pack.blob_ids) + self._entries
-        if total > self._limits.records:
+        if total + more > self._limits.records:
             limit = self._limits.records
             raise ProtocolError("too_large", f"more than {limit} records", "MPACK-040")
 
@@ -331,8 +331,8 @@ class PackReader:
             raise ProtocolError("missing_field", "a blob needs object_id and content", "MPACK-006")
         if check_id(named, "object_id") != found:
             raise ProtocolError("blob_mismatch", f"a blob named {named} hashes to {found}")
+        self._count_records(more=1)
         pack.blob_ids.append(found)
-        self._count_records()
 
 
 def read(chunks: Iterable[bytes], limits: Limits = DEFAULT_LIMITS) -> Pack:

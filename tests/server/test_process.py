@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -216,6 +217,20 @@ def test_it_says_when_it_is_ready_and_stops_when_told(data: Path) -> None:
         assert time.monotonic() - started < 5
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("after", [0.25, 0.6, 1.2])
+def test_it_stops_when_told_while_it_starts(data: Path, after: float) -> None:
+    """SIGTERM before the ready line is not lost either, whatever it came upon."""
+    command = [sys.executable, "-m", "reference", "serve", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        time.sleep(after)  # somewhere in its imports, initdb, PostgreSQL's start or its tables
+        process.terminate()
+        process.wait(10)
+    with contextlib.suppress(FileNotFoundError):
+        pid = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
