@@ -6,6 +6,7 @@ Words after `--` go to the tool: `nox -s tests -- tests/store -k rename`.
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -57,16 +58,26 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Kill matrix: each flaw is noticed, each check notices one; `-- --collateral --sample 20`."""
+    install(session)
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session(default=False)
 def crash(session: nox.Session) -> None:
     """What a crash could leave of the reference's store; `-- --nightly` for the thorough run."""
     install(session)
     adapter = ("python", "-m", "reference", "store")
     session.run("python", "-m", "conformance.crash", *session.posargs, *adapter)
+    if "--nightly" in session.posargs:
+        subject = ("--server", "conformance/examples/reference.toml")
+        session.run("python", "-m", "conformance.crash", "--nightly", *subject)
 
 
 @nox.session(default=False)
 def perf_gates(session: nox.Session) -> None:
-    """Published figures and budgets, beside git; `-- --quick`, `-- --stack containers`."""
+    """Published figures and budgets, beside git; `-- --quick`, `-- --stack NAME`, `-- diff A B`."""
     install(session, "perf", "peers")
     session.run("python", "-m", "perf_gates", *session.posargs)
 
@@ -80,9 +91,40 @@ def tables(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Times and memory of the wire format and the local store, each against its budget."""
+    """The wire format and the local store against budgets; `-- --benchmark-compare` with the last.
+
+    `-- --benchmark-save=NAME` keeps a baseline in `tests/bench/baselines`.
+    """
     install(session, "test", "perf")
-    session.run("pytest", "-m", "bench", "tests/bench", *session.posargs)
+    storage = "--benchmark-storage=file://./tests/bench/baselines"
+    shown = ("--benchmark-columns=min,median,iqr,rounds", "--benchmark-sort=fullname")
+    # What pytest-benchmark warns of is for people to read; only its exit code fails a run.
+    warned = ("-W", "default::pytest_benchmark.logger.PytestBenchmarkWarning")
+    session.run(
+        "pytest",
+        "-m",
+        "bench",
+        "tests/bench",
+        "tests/crash",
+        storage,
+        *shown,
+        *warned,
+        *session.posargs,
+    )
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """The README's tour as it is written there – serve, push, clone – in a temporary folder."""
+    install(session)
+    readme = Path("README.md").read_text()
+    tour = readme.partition("pip install -e .\n")[2].partition("```")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # root's PostgreSQL runs as somebody else
+        env = {"MUSEKIT_HOME": f"{folder}/home", "MUSEKIT_DATA": f"{folder}/data"}
+        with session.chdir(folder):
+            script = f"trap 'kill $! && wait' EXIT\n{tour}"
+            session.run("sh", "-eux", "-c", script, env=env, external=True)
 
 
 @nox.session

@@ -1,13 +1,14 @@
-"""The command: `python -m conformance`, and `python -m conformance diff OLD NEW`."""
+"""The command: `python -m conformance`, and what is done with its reports afterwards."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from . import baseline, catalogue, diff, options, plugin, subject
+from . import baseline, bundle, catalogue, diff, options, plugin, subject
 from .baseline import Baseline
 from .catalogue import Check
 from .options import USAGE, Options
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     """Runs what was asked for; the exit code."""
     if arguments[:1] == ["diff"]:
         return diff.main(arguments[1:])
+    if arguments and arguments[0] in bundle.COMMANDS:
+        return bundle.main(arguments)
     asked = options.parse(arguments)
     found, problems = plugin.collect()
     for problem in problems:
@@ -87,5 +90,16 @@ def check(asked: Options, about: Subject | None, checks: Sequence[Check], known:
     return report.exit_code
 
 
+def run() -> int:
+    """The exit code of the command; whoever reads only its first lines gets no traceback."""
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run())

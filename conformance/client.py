@@ -72,7 +72,7 @@ class Answer:
         return value
 
     def __str__(self) -> str:
-        text = self.body[:200].decode("utf-8", "replace")
+        text = transcript.shown(self.body, 200)
         if self.headers.get("content-type", "").startswith("text/html"):
             text = "and a page of HTML"
         return f"{self.status} {text}".strip()
@@ -161,9 +161,8 @@ class Client:
             what = f"{type(problem).__name__} at {method} {shown_url(target)}"
             raise NoAnswer("an answer", what) from None
         answer = Answer(method, target, response.status_code, response.headers, response.content)
-        about = body[:160].decode("utf-8", "replace") if len(body) < 2000 else f"{len(body)} bytes"
-        shown = answer.body[:200].decode("utf-8", "replace")
-        transcript.note(f"{method} {shown_url(target)} {about} → {answer.status} {shown}")
+        about, told = transcript.shown(body, 160), transcript.shown(answer.body, 200)
+        transcript.note(f"{method} {shown_url(target)} {about} → {answer.status} {told}")
         return answer
 
     def ask(

@@ -1,46 +1,35 @@
-"""`python -m conformance diff OLD.json NEW.json`: which checks changed between two runs."""
+"""`python -m conformance diff OLD NEW`: which checks changed between two reports or bundles."""
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .bundle import BundleError, load
 from .verdicts import Verdict
 
 _BAD = (Verdict.FAIL, Verdict.SUITE_ERROR, Verdict.COULD_NOT_RUN)
 
 
-class DiffError(Exception):
-    """A file is not a report."""
-
-
 def main(arguments: Sequence[str]) -> int:
     """0 when nothing got worse, 1 when something did, 2 for files that are no reports."""
-    if len(arguments) != 2:
-        print("usage: python -m conformance diff OLD.json NEW.json", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m conformance diff")
+    parser.add_argument("old", type=Path, help="a report.json or a signed bundle")
+    parser.add_argument("new", type=Path)
+    help = "a key you trust: bundles by others are refused"
+    parser.add_argument("--key", action="append", default=[], help=help)
+    asked = parser.parse_args(arguments)
     try:
-        old, new = (load(Path(name)) for name in arguments)
-    except DiffError as problem:
+        old, new = (load(path, asked.key) for path in (asked.old, asked.new))
+    except BundleError as problem:
         print(problem, file=sys.stderr)
         return 2
     for line in lines(old, new):
         print(line)
     return 1 if worse(old, new) else 0
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A report, or the sentence that says why it is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise DiffError(f"{path}: cannot be read: {problem}") from None
-    if not isinstance(value, dict) or value.get("schema") != 1 or "checks" not in value:
-        raise DiffError(f"{path}: this is no report.json of schema 1")
-    return value
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
@@ -60,6 +49,10 @@ def lines(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     before, now = verdicts(old), verdicts(new)
     names = [f"{report['subject']['name']} (kit {report['kit']})" for report in (old, new)]
     yield " → ".join(names)
+    demanded = [report.get("requirements", {}) for report in (old, new)]
+    if demanded[0] != demanded[1]:
+        sets = [f"{item.get('version')} ({item.get('digest', '')[:15]}…)" for item in demanded]
+        yield f"the requirements changed, so the same verdict may mean more: {' → '.join(sets)}"
     bad = worse(old, new)
     changed = [id for id in now if id in before and before[id] != now[id]]
     better = [id for id in changed if before[id] in _BAD and now[id] not in _BAD]

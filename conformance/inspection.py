@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from .outcomes import CouldNotRun
+from .stored import BucketObject, StoredFile, StoredObject, bucket, files
 from .subject import Subject
 
 _DIGITS = "decode(substr($1, 8), 'hex')"
@@ -70,15 +70,15 @@ class Inspection:
             raise CouldNotRun('needs [inspect] objects = "file://…" or "s3://…"')
         parts = urlsplit(self.subject.objects)
         if parts.scheme == "file":
-            return dict(_files(Path(parts.path)))
-        return dict(_bucket(self.subject.objects))
+            return dict(files(Path(parts.path)))
+        return dict(bucket(self.subject.objects))
 
-    def object_path(self, key: str) -> Path:
-        """The file of a key, for checks that damage it; only where objects are files."""
+    def object(self, key: str) -> StoredObject:
+        """One object, for checks that damage it or take it away."""
         parts = urlsplit(self.subject.objects)
-        if parts.scheme != "file":
-            raise CouldNotRun("needs an object store of files ([inspect] objects = file://…)")
-        return Path(parts.path) / key
+        if parts.scheme == "file":
+            return StoredFile(Path(parts.path) / key)
+        return BucketObject(self.subject.objects, key)
 
 
 async def _rows(dsn: str, query: str, arguments: Iterable[Any]) -> list[tuple[Any, ...]]:
@@ -99,29 +99,3 @@ async def _rows(dsn: str, query: str, arguments: Iterable[Any]) -> list[tuple[An
 def _as_map(value: Any) -> dict[str, Any]:
     found = json.loads(value) if isinstance(value, str | bytes) else value
     return found if isinstance(found, dict) else {}
-
-
-def _files(root: Path) -> Iterable[tuple[str, int]]:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder) / name
-            try:
-                yield path.relative_to(root).as_posix(), path.stat().st_size
-            except FileNotFoundError:
-                continue  # collected while we looked
-
-
-def _bucket(url: str) -> Iterable[tuple[str, int]]:
-    from minio import Minio
-
-    parts = urlsplit(url)
-    endpoint = urlsplit(parse_qs(parts.query).get("endpoint", ["https://s3.amazonaws.com"])[0])
-    client = Minio(
-        endpoint.netloc,
-        access_key=os.environ.get("AWS_ACCESS_KEY_ID"),
-        secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
-        secure=endpoint.scheme == "https",
-    )
-    prefix = parts.path.lstrip("/")
-    for item in client.list_objects(parts.netloc, prefix=prefix, recursive=True):
-        yield str(item.object_name).removeprefix(prefix), int(item.size or 0)

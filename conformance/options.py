@@ -29,8 +29,14 @@ class Options:
     read_only: bool
     wait: float
     jobs: int
+    random_order: bool
     verbose: bool
     quiet: bool
+
+    @property
+    def shuffle(self) -> int | None:
+        """What decides the order of the checks; None for that of the files."""
+        return self.seed if self.random_order else None
 
     @property
     def origin(self) -> str:
@@ -52,7 +58,8 @@ def parse(arguments: Sequence[str]) -> Options:
         description="Checks an implementation against the numbered requirements of reference/spec."
         " Without --url or --subject the embedded reference is checked.",
         epilog="Exit codes: 0 all applicable checks pass, 1 a check failed, 2 usage or subject"
-        " file, 3 something could not run. Also: python -m conformance diff OLD.json NEW.json",
+        " file, 3 something could not run. Also: python -m conformance diff OLD NEW, and bundle,"
+        " verify and key, for reports that are signed",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", default="", help="the server's address; nothing else is known")
@@ -66,6 +73,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--read-only", action="store_true", help="create nothing on the subject")
     parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="to come up")
     parser.add_argument("--jobs", type=int, default=3, metavar="N", help="processes that check")
+    shuffled = "an order that the seed decides"
+    parser.add_argument("--random-order", action="store_true", help=shuffled)
     parser.add_argument("-v", "--verbose", action="store_true", help="one line a requirement")
     parser.add_argument("-q", "--quiet", action="store_true", help="failures and the last lines")
     found = parser.parse_args(arguments)
@@ -85,6 +94,7 @@ def parse(arguments: Sequence[str]) -> Options:
         read_only=found.read_only,
         wait=found.wait,
         jobs=found.jobs,
+        random_order=found.random_order,
         verbose=found.verbose,
         quiet=found.quiet,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Callable, Collection, Generator
 from pathlib import Path
@@ -21,7 +22,9 @@ from .world import World
 CHECKS = Path(__file__).parent / "checks"
 WORLD = pytest.StashKey[World]()
 _WIDTH = 600
+_GRACE = 2.0
 _PATIENCE = 3
+"""Checks in a row without an answer, before the subject is asked whether it is still there."""
 
 
 def check_of(item: pytest.Item) -> Check:
@@ -49,22 +52,26 @@ class Suite:
         chosen: Collection[str] | None = None,
         emit: Callable[[Result], None] | None = None,
         folder: Path = CHECKS,
+        shuffle: int | None = None,
     ) -> None:
         self.world = world
         self.chosen = chosen
         self.emit = emit or (lambda result: None)
         self.folder = folder
+        self.shuffle = shuffle
         self.checks: list[Check] = []
         self.problems: list[str] = []
         self._compared: tuple[str, object, object] | None = None
         self._result: Result | None = None
         self._silent = 0
+        self._grace = _GRACE
 
     def run(self) -> int:
         """Collects and, where there is a world, runs; pytest's exit code."""
         arguments = [
             *("-c", str(CHECKS.parent / "pytest.ini"), "--rootdir", str(CHECKS.parent)),
-            *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:asyncio", "--tb=no"),
+            *("-p", "no:cacheprovider", "-p", "no:terminal", "--tb=no"),
+            "--disable-plugin-autoload",  # nobody's plugins decide verdicts, or cost half a second
             str(self.folder),
         ]
         if self.world is None:
@@ -89,8 +96,10 @@ class Suite:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keeps the chosen checks, those that take long first."""
+        """Keeps the chosen checks, those that take long first; or in an order of the dice."""
         items.sort(key=lambda item: item.get_closest_marker("long") is None)
+        if self.shuffle is not None:
+            random.Random(self.shuffle).shuffle(items)
         self.checks = [check_of(item) for item in items]
         if self.chosen is not None:
             pairs = zip(items, self.checks, strict=True)
@@ -108,9 +117,16 @@ class Suite:
         self.world.begin(check.id)
         interruption.heed()
         if self._silent >= _PATIENCE and not check.profile.startswith("store-"):
-            if problem := wait_for(self.world.subject.url + self.world.subject.ready, 2.0):
-                raise CouldNotRun(f"the subject no longer answers: {problem}")
-            self._silent = 0
+            self._require_a_subject(self.world)
+
+    def _require_a_subject(self, world: World) -> None:
+        """Ends the check at once, rather than after a timeout, once nobody is there to ask."""
+        if problem := wait_for(world.subject.url + world.subject.ready, self._grace):
+            self._grace = 0.0
+            raise CouldNotRun(f"the subject no longer answers: {problem}")
+        self._grace = _GRACE
+        if self._silent >= 2 * _PATIENCE:
+            raise CouldNotRun(f"the subject left {self._silent} checks in a row without an answer")
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         """Remembers what a failing assertion compared."""
@@ -132,13 +148,19 @@ class Suite:
     def pytest_runtest_logfinish(self) -> None:
         """Hands the result on."""
         if self._result is not None:
+            if self._result.verdict is Verdict.PASS:
+                self._silent = 0
             self.emit(self._result)
             self._result = None
 
     def _judge(self, result: Result, phase: str, problem: BaseException) -> None:
-        silent = isinstance(problem, NoAnswer) or isinstance(problem.__cause__, NoAnswer)
-        self._silent = self._silent + 1 if silent else 0
+        if isinstance(problem, NoAnswer) or isinstance(problem.__cause__, NoAnswer):
+            self._silent += 1
+        elif phase == "call":
+            self._silent = 0
         result.evidence = transcript.exchanges()
+        if self.world is not None and any("→ 500" in line for line in result.evidence):
+            result.evidence += [f"log: {line}" for line in self.world.last_log_lines()]
         if isinstance(problem, CouldNotRun):
             result.verdict, result.detail = Verdict.COULD_NOT_RUN, _short(str(problem))
         elif isinstance(problem, NotApplicable):

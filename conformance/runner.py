@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +17,7 @@ from .ledger import Ledger, clean_up
 from .lifecycle import Process, wait_for
 from .options import Options
 from .plugin import Suite
+from .pool import Pool
 from .redaction import redact
 from .subject import STORE_PROFILES, Subject
 from .verdicts import Result, Verdict
@@ -43,7 +40,7 @@ class Run:
         self._done: set[str] = set()
         self._process: Process | None = None
         self._lock = threading.Lock()
-        self._workers: list[subprocess.Popen[str]] = []
+        self._pool = Pool(options.jobs, self._finish, options.shuffle)
 
     def run(self, checks: Sequence[Check]) -> None:
         """Gives every check a result, whatever happens to the subject."""
@@ -69,27 +66,44 @@ class Run:
                 self._finish(without(check, Verdict.NOT_APPLICABLE, why))
         remote = [check for check in claimed if check.profile not in STORE_PROFILES]
         local = [check for check in claimed if check.profile in STORE_PROFILES]
-        if remote and (problem := self._bring_up()):
-            for check in remote:
-                self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
-            remote = []
-        world = self._world()
-        if remote:
-            world.unready = introduce(world)
+        beside = [check.id for check in sorted(local, key=lambda check: not check.long)]
         try:
-            # Those that disturb go first: later the subject is still busy with everybody's jobs.
-            alone = [check.id for check in remote + local if check.exclusive]
+            if spare := self.options.jobs - bool(remote):
+                self._pool.add(self._world(), beside, spare)
+                beside = []
+            if remote and (problem := self._bring_up()):
+                for check in remote:
+                    self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
+                remote = []
+            world = self._world()
+            if remote:
+                world.unready = introduce(world)
+            try:
+                self._check(world, remote, beside)
+            finally:
+                interruption.tidy()
+                if remote and not self.is_embedded:  # whose data are about to go as a whole
+                    world.connection.renew()
+                    self.left = clean_up(world.ledger, world.owner, world.other)
+        finally:
+            self._pool.join()
+
+    def _check(self, world: World, remote: Sequence[Check], local: Sequence[str]) -> None:
+        """Those that disturb the server go first, and alone but for those of the local store.
+
+        Later the server is still busy with the jobs of everybody's pushes.
+        """
+        alone = {check.id for check in remote if check.exclusive}
+        together = [check.id for check in remote if not check.exclusive]
+        try:
             if alone:
                 world.process = self._process
-                Suite(world, set(alone), self._finish).run()
+                Suite(world, alone, self._finish, shuffle=self.options.shuffle).run()
+                world.process = None
             if not interruption.requested():
-                together = [check for check in remote + local if not check.exclusive]
-                self._in_processes(world, together)
+                self._pool.add(world, [*together, *local], self.options.jobs)
         finally:
-            interruption.tidy()
-            if remote:
-                world.connection.renew()
-                self.left = clean_up(world.ledger, world.owner, world.other)
+            self._pool.join()
 
     def _world(self) -> World:
         return World(
@@ -119,36 +133,6 @@ class Run:
         silence = wait_for(subject.url + subject.ready, seconds)
         return f"{silence}, for {seconds:g} s" if silence else None
 
-    def _in_processes(self, world: World, checks: Sequence[Check]) -> None:
-        count = min(self.options.jobs, len(checks))
-        shares = [[check.id for check in checks[start::count]] for start in range(count)]
-        threads = [
-            threading.Thread(target=self._in_process, args=(world.to_json(), share))
-            for share in shares
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _in_process(self, world: str, chosen: list[str]) -> None:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "conformance.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,  # the terminal's Ctrl-C comes through here
-        )
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        self._workers.append(worker)
-        with worker:
-            worker.stdin.write(json.dumps({"world": world, "chosen": chosen}) + "\n")
-            worker.stdin.close()
-            for line in worker.stdout:
-                self._finish(Result.from_json(json.loads(line)))
-
     def _finish(self, result: Result) -> None:
         with self._lock:
             if result.id in self._done:
@@ -165,9 +149,7 @@ class Run:
         def interrupt(number: int, frame: object) -> None:
             again = interruption.requested()
             interruption.request()
-            for worker in self._workers:
-                if worker.poll() is None:
-                    os.killpg(worker.pid, signal.SIGKILL if again else signal.SIGINT)
+            self._pool.stop(signal.SIGKILL if again else signal.SIGINT)
 
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -24,7 +24,7 @@ QUERIES = ("commit_storage_uri", "snapshot_storage_uri", "blob_storage_uri", "jo
 COMMANDS = ("start", "second", "objects_down", "objects_up", "gc", "expire_cache", "jobs_idle")
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_KEYS: Mapping[str, tuple[str, ...]] = {
+KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("subject", "auth", "inspect", "process", "limits", "store"),
     "subject": ("name", "url", "profiles", "capabilities"),
     "auth": ("owner", "other", "register"),
@@ -121,10 +121,10 @@ class _Table:
         if not isinstance(found, dict):
             self.problems.append(f"[{name}] must be a table, not {_kind(found)}.")
             return {}
-        unknown = [key for key in found if key not in _KEYS[name]]
+        unknown = [key for key in found if key not in KEYS[name]]
         for key in unknown:
             where = f"[{name}] has" if name else "The file has"
-            self.problems.append(f"{where} no key `{key}`; it may have {', '.join(_KEYS[name])}.")
+            self.problems.append(f"{where} no key `{key}`; it may have {', '.join(KEYS[name])}.")
         return found
 
     def text(self, section: str, key: str, default: str = "") -> str:
@@ -158,7 +158,7 @@ class _Table:
 
 
 def _read(table: _Table, path: Path) -> Subject:
-    for name in _KEYS:
+    for name in KEYS:
         table.section(name)
     subject = Subject(
         name=table.text("subject", "name", path.stem),
@@ -200,6 +200,22 @@ def _check_meaning(table: _Table, subject: Subject) -> None:
             f"[subject] url is missing, and {remote[0]} needs one (or [process] start,"
             ' whose first line of output is {"url": …}).'
         )
+    if subject.second_url and not re.match(r"https?://[^/]+", subject.second_url):
+        table.problems.append(
+            f"[process] second_url must begin with http:// or https://: {subject.second_url}."
+        )
+    if "second" in subject.commands and not subject.second_url:
+        table.problems.append("[process] second needs second_url: the address it will have.")
+    if subject.second_url and "second" not in subject.commands:
+        table.problems.append("[process] second_url needs second: the command that starts it.")
+    if "objects_down" in subject.commands and "objects_up" not in subject.commands:
+        table.problems.append("[process] objects_down needs objects_up, or they stay away.")
+    if not subject.ready.startswith("/"):
+        table.problems.append(
+            f"[process] ready must be a path that begins with /: {subject.ready}."
+        )
+    if subject.queries and not subject.postgres:
+        table.problems.append("[inspect.queries] needs [inspect] postgres, where they are run.")
     if subject.objects and not re.match(r"(file|s3)://", subject.objects):
         table.problems.append("[inspect] objects must begin with file:// or s3://.")
     if not isinstance(table.section_value("auth", "register", True), bool):

@@ -27,7 +27,7 @@ def main() -> int:
 
         world = World.from_json(told["world"])
         try:
-            Suite(world, set(told["chosen"]), emit).run()
+            Suite(world, set(told["chosen"]), emit, shuffle=told["shuffle"]).run()
         finally:
             world.end()
     return 0

@@ -17,10 +17,13 @@ from .inspection import Inspection
 from .ledger import Ledger
 from .lifecycle import Process, run_command, until, wait_for
 from .outcomes import CouldNotRun, NotApplicable, Unmet
+from .redaction import redact
 from .repository import Repository
 from .subject import Subject, identity
 
 RESTART_SECONDS = 60.0
+SHORT_PATIENCE = 15.0
+LOG_LINES = 12
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class World:
     connection: Connection = field(init=False)
     namespace: str = ""
     made: int = 0
+    patience: float = 120.0
 
     def __post_init__(self) -> None:
         self.connection = Connection(self.subject.url)
@@ -117,8 +121,12 @@ class World:
             raise CouldNotRun(f'needs [process] {name} = ["…"] in the subject file')
         return run_command(command, name).stdout
 
-    def jobs_idle(self, seconds: float = 30.0) -> None:
-        """Waits until the subject says that no job is waiting or running."""
+    def jobs_idle(self) -> None:
+        """Waits until the subject says that no job is waiting or running.
+
+        Long at first, since an earlier run may have left it much to do; briefly after it once was
+        not done, or every further check would wait as long for a queue that is stuck.
+        """
         if "jobs_idle" not in self.subject.commands:
             raise CouldNotRun('needs [process] jobs_idle = ["…"] in the subject file')
 
@@ -129,7 +137,9 @@ class World:
                 return False
             return True
 
+        seconds = self.patience
         if not until(idle, seconds, 0.1):
+            self.patience = SHORT_PATIENCE
             raise CouldNotRun(f"jobs were not done within {seconds:.0f} s")
 
     @contextmanager
@@ -182,6 +192,15 @@ class World:
         if self.log is None or not self.log.exists():
             raise CouldNotRun('needs [process] start = ["…"], whose output is the log')
         return self.log.read_text("utf-8", "replace")
+
+    def last_log_lines(self) -> list[str]:
+        """What the subject wrote last, where the suite can see it: why it answered as it did."""
+        if self.log is None or not self.log.exists():
+            return []
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - 16_384))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+        return [redact(line)[:400] for line in lines[-LOG_LINES:]]
 
     def to_json(self) -> str:
         """This world for a worker process, keys included: goes through a pipe, not to a disk."""

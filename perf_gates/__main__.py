@@ -9,11 +9,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import budgets, calibration, measuring, stacks, verdicts
+from . import budgets, calibration, diff, measuring, profiling, stacks, verdicts
 from .commands import CouldNotRun, WrongResult
 from .contests import Bench
 from .neighbours import Neighbours
@@ -24,10 +25,13 @@ from .sources import Sources
 from .subject import Subject
 
 USAGE, COULD_NOT_RUN = 2, 3
+PROFILES = Path("profile")
+Tell = Callable[[str], object]
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m perf_gates", description=__doc__)
+    more = "`python -m perf_gates diff OLD NEW` compares two results: see its --help."
+    parser = argparse.ArgumentParser("python -m perf_gates", description=__doc__, epilog=more)
     parser.add_argument("--quick", action="store_true", help="the quick rows, fewer runs")
     parser.add_argument("--stack", choices=budgets.STACKS, default="embedded")
     parser.add_argument("--url", help="external: a server that runs already")
@@ -40,6 +44,10 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of each scenario")
     parser.add_argument("--report", type=Path, metavar="DIR", help="perf.json, perf.md, perf.html")
     parser.add_argument("--budgets", type=Path, default=budgets.BUDGETS, metavar="FILE")
+    flames = "flame graphs of client and server for the rows of --id; nothing is measured"
+    parser.add_argument(
+        "--profile", type=Path, nargs="?", const=PROFILES, metavar="DIR", help=flames
+    )
     parser.add_argument("--list", action="store_true", help="the rows, and nothing else")
     parser.add_argument("--work", type=Path, help="where to write (default: a temporary folder)")
     return parser.parse_args(words)
@@ -57,6 +65,9 @@ def chosen(
 
 def main(words: Sequence[str] | None = None) -> int:
     """One run; 0 every gate passes, 1 one fails, 2 usage, 3 too noisy or could not run."""
+    words = sys.argv[1:] if words is None else words
+    if words[:1] == ["diff"]:
+        return diff.main(words[1:])
     arguments = _arguments(words)
     try:
         found = budgets.load(arguments.budgets)
@@ -68,12 +79,17 @@ def main(words: Sequence[str] | None = None) -> int:
     if not rows or (arguments.runs is not None and arguments.runs < 1):
         print("no row begins with such an id, or no runs: see --list", file=sys.stderr)
         return USAGE
+    if arguments.profile and not arguments.id:
+        print("--profile takes the rows to look at: --id clone-simple", file=sys.stderr)
+        return USAGE
     if arguments.list:
         for row in rows:
             print(f"{row.id:28}{row.source:10}{row.tier:7}{row.what}")
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if arguments.profile:
+            return _profile(arguments, rows)
         made = run(arguments, rows, found.sources)
     except CouldNotRun as problem:
         print(f"could not run: {problem}", file=sys.stderr)
@@ -93,19 +109,56 @@ def run(
     arguments: argparse.Namespace, rows: Sequence[budgets.Row], sources: Mapping[str, str]
 ) -> Document:
     """Starts the stack, measures the rows, cleans up."""
-    peers = [name for name in arguments.compare or ["git"] if name != "none"]
+    tell = _teller()
     tier = "quick" if arguments.quick else "full"
+    started = time.monotonic()
+    with _opened(arguments, tell) as bench:
+        machine = calibration.describe(bench.work)
+        everything = Neighbours(lambda: bench.stack.allies)
+        measured = measuring.measure(rows, bench, tier, arguments.runs, tell)
+        cores = everything.cores()
+    seconds = round(time.monotonic() - started)
+    tell(f"{len(rows)} rows of the {tier} tier on {bench.stack.name} took {seconds} s")
+    about = {
+        "tier": tier,
+        "neighbour_cores": round(cores, 2),
+        "seconds": seconds,
+        "images": bench.stack.images,
+    }
+    return document(measured, machine, bench.stack.name, sources, about)
+
+
+def _profile(arguments: argparse.Namespace, rows: Sequence[budgets.Row]) -> int:
+    """Flame graphs instead of figures."""
+    tell = _teller()
+    profiling.program()
+    with _opened(arguments, tell) as bench:
+        made = profiling.profile(rows, bench, arguments.profile, tell)
+    for path in made:
+        print(path)
+    return 0 if made else COULD_NOT_RUN
+
+
+def _teller() -> Tell:
+    """Says what is going on, and since when."""
     started = time.monotonic()
 
     def tell(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", file=sys.stderr, flush=True)
 
+    return tell
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace, tell: Tell) -> Iterator[Bench]:
+    """A stack with a server that answers, and a folder to work in; both are gone afterwards."""
+    alone = arguments.profile is not None  # then nobody else is looked at
+    peers = [name for name in arguments.compare or ["git"] if name != "none" and not alone]
     with tempfile.TemporaryDirectory(
         prefix="perf-", dir=arguments.work, ignore_cleanup_errors=True
     ) as name:
         work = Path(name)
         work.chmod(0o711)  # a database that we start as root runs as somebody else
-        machine = calibration.describe(work)
         (work / "sources").mkdir()
         tell(f"starting the {arguments.stack} stack")
         with stacks.running(stacks.Options.of(vars(arguments)), work) as stack:
@@ -113,20 +166,10 @@ def run(
             subject = Subject(stack.url, home)
             try:
                 subject.wait()
-                everything = Neighbours(lambda: stack.allies)
-                bench = Bench(stack, subject, Sources(work / "sources"), work, peers)
-                measured = measuring.measure(rows, bench, tier, arguments.runs, tell)
-                cores = everything.cores()
+                yield Bench(stack, subject, Sources(work / "sources"), work, peers)
             finally:
                 for kept in subject.close():
                     tell(f"could not remove the repository {kept}")
-    about = {
-        "tier": tier,
-        "neighbour_cores": round(cores, 2),
-        "seconds": round(time.monotonic() - started),
-        "images": stack.images,
-    }
-    return document(measured, machine, stack.name, sources, about)
 
 
 def write(made: Document, folder: Path) -> None:

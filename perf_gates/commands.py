@@ -7,8 +7,10 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[1]
@@ -16,6 +18,9 @@ MUSEKIT = tuple(shlex.split(os.environ.get("MUSEKIT_COMMAND", "")))
 MUSEKIT = MUSEKIT or (sys.executable, "-m", "reference")
 """How the kit's commands are run; `MUSEKIT_COMMAND` names another build of them."""
 TIMEOUT = 600.0
+_WRAPPER: ContextVar[Callable[[str], Sequence[str]]] = ContextVar(
+    "what stands before a command", default=lambda name: ()
+)
 
 
 class CouldNotRun(Exception):
@@ -81,7 +86,26 @@ def run(
 def musekit(*words: str | Path, folder: Path | None = None, home: Path | None = None) -> Finished:
     """Runs one command of the kit, with a configuration folder of its own."""
     environment = {"MUSEKIT_HOME": str(home)} if home else {}
-    return run([*MUSEKIT, *words], folder, environment)
+    before = _WRAPPER.get()(str(words[0]))
+    done = run([*before, *MUSEKIT, *words], folder, environment)
+    if not before:
+        return done
+    name = Path(before[0]).name
+    own = [line for line in done.output.splitlines() if line and not line.startswith(f"{name}>")]
+    return replace(done, output="\n".join(own))
+
+
+@contextmanager
+def wrapping(before: Callable[[str], Sequence[str]]) -> Iterator[None]:
+    """Puts what `before` says of a command's name in front of the kit's commands in the block.
+
+    What is put there may tell of itself, in lines that begin with its name: `py-spy> …`.
+    """
+    token = _WRAPPER.set(before)
+    try:
+        yield
+    finally:
+        _WRAPPER.reset(token)
 
 
 def _watch(process: subprocess.Popen[bytes]) -> tuple[int, int]:

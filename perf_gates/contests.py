@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .estimates import LEAST_RUNS
 from .sources import Sources
 from .stacks import Stack
 from .subject import Subject
@@ -45,11 +48,19 @@ class Bench:
 Scenario = Callable[..., AbstractContextManager[Contest]]
 
 
-def hold(contest: Contest, runs: int) -> Samples:
-    """Runs the contenders in turn, each first as often as another; warm-ups are thrown away."""
+def hold(
+    contest: Contest, runs: int, seconds: float = math.inf, least: int = LEAST_RUNS
+) -> Samples:
+    """Runs the contenders in turn, each first as often as another; warm-ups are thrown away.
+
+    Once `seconds` are over no run begins beyond the `least`: what is slow is run less often.
+    """
     samples: Samples = defaultdict(lambda: defaultdict(list))
     names = list(contest.trials)
+    deadline = time.monotonic() + seconds
     for number in range(-contest.warm_ups, runs):
+        if number >= least and time.monotonic() > deadline:
+            break
         turn = number % len(names) if contest.rotates else 0
         for name in (*names[turn:], *names[:turn]):
             for measure, value in contest.trials[name]().items():

@@ -10,6 +10,8 @@ from statistics import median
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 SEED = 1031
+LEAST_RUNS = 3
+"""Fewer runs give no interval worth its name."""
 
 
 @dataclass(frozen=True, slots=True)

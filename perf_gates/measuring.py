@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 
@@ -20,6 +22,10 @@ from .scenarios import SCENARIOS
 from .verdicts import Verdict
 
 RUNS = {"quick": 5, "full": 9}
+SECONDS = {"quick": 5.0, "full": 15.0}
+"""How long a scenario may go on beyond the fewest runs that a verdict takes."""
+WRONG = (WrongResult, ProtocolError, httpx.HTTPError, KeyError)
+"""What a scenario raises when the work was not done, or the answer was not one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,7 @@ class Measured:
 
     outcomes: list[Outcome] = field(default_factory=list)
     samples: list[tuple[Row, Samples]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def check(rows: Iterable[Row], scenarios: Mapping[str, Scenario] = SCENARIOS) -> None:
@@ -87,12 +94,14 @@ def measure(
     for number, group in enumerate(groups, 1):
         options = ", ".join(f"{value}" for value in group[0].options.values())
         tell(f"{number}/{len(groups)} {group[0].scenario} {options}".rstrip())
+        started = time.monotonic()
         times = runs or max(row.runs or RUNS[tier] for row in group)
+        seconds = math.inf if runs else SECONDS[tier]
         try:
-            outcomes, samples = _measure(group, bench, times, scenarios[group[0].scenario])
+            outcomes, samples = _measure(group, bench, times, seconds, scenarios)
         except CouldNotRun as problem:
             outcomes = [Outcome(row, Verdict.COULD_NOT_RUN, str(problem)) for row in group]
-        except (WrongResult, ProtocolError, httpx.HTTPError, KeyError) as problem:
+        except WRONG as problem:
             why = f"the result was wrong: {type(problem).__name__}: {problem}"
             outcomes = [Outcome(row, Verdict.FAIL, why) for row in group]
         except KeyboardInterrupt:  # what was measured so far is worth its report
@@ -103,22 +112,31 @@ def measure(
         else:
             made.samples.append((group[0], samples))
         made.outcomes += outcomes
+        made.seconds[group[0].id] = round(time.monotonic() - started, 1)
     order = {row.id: place for place, row in enumerate(rows)}
     made.outcomes.sort(key=lambda outcome: order[outcome.row.id])
     return made
 
 
 def _measure(
-    group: Sequence[Row], bench: Bench, runs: int, scenario: Scenario
+    group: Sequence[Row],
+    bench: Bench,
+    runs: int,
+    seconds: float,
+    scenarios: Mapping[str, Scenario],
 ) -> tuple[list[Outcome], Samples]:
-    with scenario(bench, **group[0].options) as contest:
+    with scenarios[group[0].scenario](bench, **group[0].options) as contest:
         watch = Neighbours(lambda: bench.stack.allies)
-        samples = hold(contest, runs)
+        deadline = time.monotonic() + seconds
+        samples = hold(contest, runs, seconds)
         outcomes = [judge(row, contest, samples, watch.cores()) for row in group]
-        if any(outcome.detail.startswith("spread") for outcome in outcomes):
-            for name, measures in hold(contest, runs).items():  # as many again may settle it
-                for measure_name, values in measures.items():
-                    samples[name][measure_name] += values
+        spread = any(outcome.detail.startswith("spread") for outcome in outcomes)
+        left = deadline - time.monotonic()
+        if spread and left > 0:  # as many again may settle it
+            again = hold(replace(contest, warm_ups=0), runs, left, least=1)
+            for name, measures in again.items():
+                for measure, values in measures.items():
+                    samples[name][measure] += values
             outcomes = [judge(row, contest, samples, watch.cores()) for row in group]
     return outcomes, samples
 

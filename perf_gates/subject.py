@@ -209,7 +209,7 @@ class Repository:
                 time.sleep(0.01)
         return time.perf_counter() - started
 
-    def settle(self, head: str, seconds: float = 10) -> None:
+    def settle(self, head: str, seconds: float = 30) -> None:
         """Lets the server end what a push left it to do, or it would disturb what is timed next."""
         deadline = time.monotonic() + seconds
         while self.subject.settles and not self.is_cached(head, ()):

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from .budgets import Row, requirement
-from .estimates import Estimate
+from .estimates import LEAST_RUNS, Estimate
 
 COVERS = requirement("K3")
-LEAST_RUNS = 3
-"""Fewer runs give no interval worth its name."""
 NEIGHBOUR_CORES = 0.15
 """Above this much work of other processes a time that misses its budget proves nothing."""
 

@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from conformance import oracle
+from conformance import oracle, packs
 from conformance.expectations import exclusive, fail, requirement
 from conformance.histories import chain, child_of, commit
 from conformance.inspection import Inspection
@@ -85,6 +85,28 @@ def test_collecting_loses_nothing(repo: Repository, world: World) -> None:
 
 
 @exclusive
+@requirement("STORAGE-012", "STORAGE-015", "PUSH-003")
+def test_a_fresh_upload_stays(repo: Repository, world: World) -> None:
+    """What was uploaded and not yet taken in is there as long as its URL lives."""
+    tip = commit("a")
+    key = repo.upload(repo.pack(tip))
+    collect(world)
+    repo.unpack(key, tip.id)
+    repo.holds(tip)
+
+
+@exclusive
+@requirement("STORAGE-015", "FETCH-005")
+def test_a_pack_that_is_not_downloaded_yet_stays(repo: Repository, world: World) -> None:
+    """A pack that no cache row names, as of a fetch with have, outlives its URL."""
+    root, tip = chain(2)
+    repo.given(root, tip)
+    answer = repo.call("POST", "fetch/mpack", {"want": [tip.id], "have": [root.id]})
+    collect(world)
+    assert list(packs.read(repo.download(answer)).commits) == [tip.id]
+
+
+@exclusive
 @requirement("STORAGE-014", "SC1", "SC2", "SC3")
 def test_an_outage_removes_nothing(repo: Repository, world: World) -> None:
     """While the object store does not answer, a collection drops no index row."""
@@ -116,7 +138,7 @@ def test_rows_whose_pack_is_gone_go(repo: Repository, world: World, inspect: Ins
     if not keys:
         raise CouldNotRun("needs objects whose keys hold the pack's digits")
     for key in keys:
-        inspect.object_path(key).unlink()
+        inspect.object(key).remove()
     before = {blob: inspect.storage_uris("blob", blob) for blob in lost.blobs}
     counts = collect(world)
     for blob, uris in before.items():

@@ -203,16 +203,17 @@ def test_no_delta_stands_on_what_only_the_server_has(framed_repo: Repository, fr
 @requirement("SNAP-015", "DP3")
 def test_deltas_say_only_what_differs(repo: Repository) -> None:
     """No path whose blob is the same, removals for what is gone, directories where they differ."""
-    *_, tip = rich(repo)
-    pack = repo.fetch(tip).pack
-    trees = pack.trees()
-    for name, record in pack.snapshots.items():
-        parent = record.get("parent_snapshot_id")
-        below = trees[parent][0] if parent else {}
-        same = [p for p, b in record.get("delta_upsert", {}).items() if below.get(p) == b]
-        gone = below.keys() - trees[name][0].keys()
-        assert (same, set(record.get("delta_remove", ()))) == ([], gone)
-        assert "manifest" not in record
+    root, *_, tip = rich(repo)
+    for had in ([], [root]):
+        pack = repo.fetch(tip, have=had).pack
+        trees = pack.trees(had)
+        for name, record in pack.snapshots.items():
+            parent = record.get("parent_snapshot_id")
+            below = trees[parent][0] if parent else {}
+            same = [p for p, b in record.get("delta_upsert", {}).items() if below.get(p) == b]
+            gone = below.keys() - trees[name][0].keys()
+            assert (same, set(record.get("delta_remove", ()))) == ([], gone)
+            assert "manifest" not in record
 
 
 @requirement("FETCH-009")
@@ -246,8 +247,5 @@ def test_records_come_back_as_they_were(framed_repo: Repository, framed: bool) -
     odd = {"unheard_of": {"": [None, 1.5, True]}, "metadata": {"e": ""}, "breaking_changes": [""]}
     one = altered(commit("one", committed_at="2026-01-01T01:00:00.0+01:00"), **odd)
     two = child_of(one, "two")
-    framed_repo.given(
-        one,
-        two,
-    )
+    framed_repo.given(one, two)
     exactly(framed_repo.fetch(two, framed=framed), [two])

@@ -105,7 +105,7 @@ def test_a_presigned_url_is_its_own_permission(
     for wrong in ("PUT", "GET", "DELETE", "POST"):
         if wrong != method and not (method == "GET" and wrong == "HEAD"):
             answer = repo.client.send(wrong, url, body or b"x", signed=False)
-            if answer.status not in (403, 405):
+            if answer.status not in (405, *refusals(repo, url)):
                 fail(f"{wrong} on a URL for {method} is 403", str(answer))
     answer = succeeded(repo.client.send(method, url, body, signed=False))
     assert answer.status in (200, 204)
@@ -130,9 +130,15 @@ def test_an_altered_url_is_refused(
     altered += [target, url.replace(digits[-1], oracle.ABSENT[7:])]
     for bad in altered:
         answer = repo.client.send(method, bad, body, signed=False)
-        if answer.status != 403:
+        if answer.status not in refusals(repo, url):
             fail("an altered URL is 403", f"{answer.status}")
     assert succeeded(repo.client.send(method, url, body, signed=False)).status in (200, 204)
+
+
+def refusals(repo: Repository, url: str) -> tuple[int, ...]:
+    """What refuses a URL: 403 of the server's own; S3 also finds an altered query malformed."""
+    own = url.startswith(f"{repo.client.connection.url}/")
+    return (403,) if own else (403, 400)
 
 
 def bumped(value: str) -> str:

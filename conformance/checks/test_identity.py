@@ -69,16 +69,6 @@ def test_a_blob_named_by_its_plain_digest_is_refused(repo: Repository) -> None:
     only_if_right(repo, tip, rename, "blob_mismatch")
 
 
-@requirement("ID-005", "BP1")
-def test_a_packs_key_is_the_digest_of_its_bytes(repo: Repository) -> None:
-    """Nothing is put in front of a pack's bytes: unpack finds them by their plain digest."""
-    tip = commit("a")
-    raw = repo.pack(tip)
-    repo.put(repo.presign(raw), raw)
-    repo.unpack("sha256:" + hashlib.sha256(raw).hexdigest(), tip.id)
-    assert repo.heads() == {"main": tip.id}
-
-
 TREES: dict[str, tuple[dict[str, bytes], tuple[str, ...]]] = {
     "empty": ({}, ()),
     "only a directory": ({}, ("empty",)),

@@ -21,7 +21,9 @@ def replaced(**fields: Any) -> Any:
 
 @requirement("MPACK-001")
 @pytest.mark.parametrize(
-    "raw", [b"", b"\xc1", b"\xc0", b"\x90", b"PK\x03\x04", b"{}", b"\xa1a"], ids=repr
+    "raw",
+    [b"", b"\xc1", b"\xc0", b"\x90", b"PK\x03\x04", b"{}", b"\xa1a"],
+    ids=["nothing", "no msgpack", "nil", "a list", "a zip file", "JSON", "a text"],
 )
 def test_a_pack_is_one_map(repo: Repository, raw: bytes) -> None:
     """Other bytes, and other values than a map, are malformed."""

@@ -123,13 +123,17 @@ def test_force_moves_a_branch_anywhere(repo: Repository) -> None:
 
 
 @requirement("PUSH-010")
-def test_force_spares_no_other_check(repo: Repository) -> None:
+@pytest.mark.parametrize("flaw", ["blob", "snapshot"])
+def test_force_spares_no_other_check(repo: Repository, flaw: str) -> None:
     """A forced push is verified like any."""
     repo.given(commit("root"))
     tip = commit("a")
     value = packs.plain(tip)
-    value["blobs"][0]["content"] = b"another"
-    with unchanged(repo, tip), refused(422, "blob_mismatch"):
+    if flaw == "blob":
+        value["blobs"][0]["content"] = b"another"
+    else:
+        value["snapshots"][0]["delta_upsert"]["more"] = tip.manifest["a.txt"]
+    with unchanged(repo, tip), refused(422, f"{flaw}_mismatch"):
         repo.unpack(repo.upload(packs.encode(value)), tip.id, force=True)
     repo.push(tip, force=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conformance import oracle, packs
-from conformance.expectations import only_if_right, requirement
+from conformance.expectations import only_if_right, refused, requirement, unchanged
 from conformance.histories import altered, child_of, commit
 from conformance.repository import Repository
 
@@ -208,13 +208,13 @@ def test_a_second_parent_needs_another_first(repo: Repository, first: bool) -> N
     """A second parent without a first, or the same as it, is malformed."""
     root = repo.given(commit("root"))
     tip = child_of(root)
-
-    def bend(pack: packs.Value) -> None:
-        record = pack["commits"][0]
-        record |= {"parent_commit_id": root.id if first else None, "parent2_commit_id": root.id}
-        record["commit_id"] = oracle.commit_id(record)
-
-    only_if_right(repo, tip, bend, "malformed", "unknown_head")
+    value = packs.plain(tip, known=[root])
+    wrong = {"parent_commit_id": root.id if first else None, "parent2_commit_id": root.id}
+    record = {**tip.record, **wrong}
+    record["commit_id"] = oracle.commit_id(record)
+    with unchanged(repo, tip), refused(422, "malformed"):
+        repo.push_body(packs.encode({**value, "commits": [record]}), str(record["commit_id"]))
+    repo.push(tip)
 
 
 @requirement("REC-011")

@@ -11,6 +11,7 @@ from conformance.checks.test_records import set_field
 from conformance.expectations import only_if_right, requirement
 from conformance.histories import SEED, child_of, commit, signed
 from conformance.repository import Repository
+from reference.wire import provenance
 
 
 @requirement("REC-016", "REC-017", "BP2")
@@ -73,8 +74,10 @@ def test_a_bad_key_is_refused(repo: Repository, how: str) -> None:
     }[how]
 
     def bend(pack: packs.Value) -> None:
-        pack["commits"][0]["signer_public_key"] = wrong
-        pack["commits"][0]["commit_id"] = oracle.commit_id(pack["commits"][0])
+        record = pack["commits"][0]
+        record["signer_public_key"] = wrong
+        record["commit_id"] = oracle.commit_id(record)
+        record["signature"] = provenance.sign(record, SEED)  # so that only the key is wrong
 
     only_if_right(repo, tip, bend, "bad_signature")
 

@@ -158,8 +158,10 @@ def test_every_manifest_is_rebuilt(repo: Repository, where: str) -> None:
     tip = child_of(middle, "last")
 
     def bend(pack: packs.Value) -> None:
-        record = pack["snapshots"][["root", "middle", "last"].index(where)]
-        record["delta_upsert"]["extra"] = root.manifest["root.txt"]
+        at = ["root", "middle", "last"].index(where)
+        pack["snapshots"][at]["delta_upsert"]["extra"] = root.manifest["root.txt"]
+        for following in pack["snapshots"][at + 1 : at + 2]:
+            following["delta_remove"].append("extra")  # so that this one is what its id says
 
     only_if_right(repo, tip, bend, "snapshot_mismatch")
 

@@ -89,11 +89,11 @@ def test_a_push_of_any_size_adds_a_few_objects(
 @exclusive
 @requirement("STORAGE-006", "BOS7")
 def test_the_servers_own_commits_add_no_object(
-    repo: Repository, new_repo: NewRepository, inspect: Inspection, world: World
+    repo: Repository, inspect: Inspection, world: World
 ) -> None:
     """Initialising and merging write nothing to the object store but prebuilt packs."""
     with world.without_objects():
-        fresh = new_repo(initialize=True)
+        fresh = world.repository(initialize=True)
         assert list(fresh.heads()) == ["main"]
     root = commit("root")
     repo.given(root, child_of(root, "ours"))
@@ -217,20 +217,17 @@ def test_a_corrupt_blob_is_never_sent(repo: Repository, inspect: Inspection, wor
     repo.push(tip)
     world.jobs_idle()
     content = tip.files["a"]
-    paths = [inspect.object_path(key) for key in inspect.objects()]
-    whole = {path: path.read_bytes() for path in paths if content in path.read_bytes()}
+    found = {item: item.read() for item in map(inspect.object, inspect.objects())}
+    whole = {item: data for item, data in found.items() if content in data}
     if not whole:
-        fail("an object that holds the pushed pack", f"none, of {len(paths)}")
-    modes = {path: path.stat().st_mode for path in whole}
+        fail("an object that holds the pushed pack", f"none, of {len(found)}")
     try:
-        for path, data in whole.items():
-            path.chmod(0o600)
-            path.write_bytes(data.replace(content, b"!" * len(content)))
+        for item, data in whole.items():
+            item.write(data.replace(content, b"!" * len(content)))
         check_refusal(repo.blob(oracle.blob_id(content)), 503, "storage_down")
     finally:
-        for path, data in whole.items():
-            path.write_bytes(data)
-            path.chmod(modes[path])
+        for item, data in whole.items():
+            item.write(data)
     assert repo.blob(oracle.blob_id(content)).body == content
     assert raw.count(content) == 1
 

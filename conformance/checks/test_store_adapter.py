@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from conformance import oracle
@@ -15,6 +17,8 @@ from conformance.expectations import fail, requirement
 def test_init_is_idempotent(store: Store) -> None:
     """A second init exits 0 and changes nothing."""
     store.commit()
+    store.do("set_head", branch="elsewhere")
+    store.do("set_state", kind="config", value={"mine": {"n": 1}})
     before = store.tree()
     assert store.init() == 0
     assert store.tree() == before
@@ -153,11 +157,13 @@ def test_data_is_base64(store: Store) -> None:
 @requirement("STORE-050")
 def test_relative_paths_are_from_the_working_directory(store: Store) -> None:
     """The working directory of the command, not the store."""
-    import os
-
     (store.folder / "a file").write_bytes(b"content")
     path = os.path.relpath(store.folder / "a file")
-    assert store.do("put_blob_file", path=path)["id"] == oracle.blob_id(b"content")
+    deeper = store.folder.joinpath(*"d" * len(Path.cwd().parts))  # where `..` leads elsewhere
+    other = Store(store.command, deeper)
+    assert other.init() == 0
+    assert other.do("put_blob_file", path=path)["id"] == oracle.blob_id(b"content")
+    other.close()
 
 
 @requirement("STORE-051")
@@ -192,9 +198,9 @@ def test_batches_see_each_other(store: Store) -> None:
     files = {"a": text_of(b"1")}
     when = {"message": "m", "author": "a", "committed_at": "2026-01-01T00:00:00Z"}
     made = one.ask("commit", branch="main", files=files, **when)
-    assert two.ask("get_ref", branch="main")["id"] == made["commit_id"]
-    again = two.ask("commit", branch="main", files={}, **when)
-    assert (
-        one.ask("get_commit", id=again["commit_id"])["record"]["parent_commit_id"]
-        == (made["commit_id"])
-    )
+    for batch in (one, two):
+        assert batch.ask("get_ref", branch="main")["id"] == made["commit_id"]
+    again = two.ask("commit", branch="main", files={}, **when)["commit_id"]
+    assert one.ask("get_ref", branch="main")["id"] == again
+    record = one.ask("get_commit", id=again)["record"]
+    assert record["parent_commit_id"] == made["commit_id"]

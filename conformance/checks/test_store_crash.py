@@ -63,7 +63,7 @@ def test_what_a_crash_leaves(world: World, name: str) -> None:
 
 def explore(world: World, name: str, folder: str) -> dict[str, Any]:
     """Runs one part of the explorer; its report."""
-    command = [sys.executable, "-m", "conformance.crash", "--only", name]
+    command = [sys.executable, "-m", "conformance.crash", "--light", "--only", name]
     command += ["--seed", str(world.seed), "--report", folder, *world.subject.store]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)

@@ -109,6 +109,25 @@ def test_a_corrupt_copy_hides_no_sound_one(store: Store, sound: str) -> None:
     assert store.get(blob) == content
 
 
+@requirement("STORE-015")
+def test_a_damaged_pack_hides_nothing_else(store: Store) -> None:
+    """With one pack that cannot be read, index and all, whatever lies elsewhere is found."""
+    first, _ = store.commit(files={"a": b"elsewhere"})
+    raw = packs.encode(packs.plain(commit("a", files={"a": b"in a pack"})))
+    path = store.folder / "a.mpack"
+    path.write_bytes(raw)
+    store.do("receive_pack", path=str(path))
+    store.close()
+    kept = store.inside / "objects" / "pack" / f"{oracle.digest(raw)[7:]}.mpack"
+    spoil(kept, "halved")
+    kept.with_suffix(".idx").unlink(missing_ok=True)
+    assert store.get(oracle.blob_id(b"elsewhere")) == b"elsewhere"
+    assert store.do("get_commit", id=first)["record"]["commit_id"] == first
+    store.commit(message="two")
+    absent = store.ask("get_commit", id=oracle.ABSENT)  # what could lie in the damaged pack
+    assert absent.get("error") in ("not_found", "integrity")
+
+
 @requirement("STORE-016")
 def test_reading_changes_nothing(store: Store) -> None:
     """Reads leave every file as it was."""

@@ -61,7 +61,8 @@ def test_a_corrupt_copy_is_replaced(store: Store, way: str) -> None:
 def test_bad_ids_are_invalid_and_write_nothing(store: Store) -> None:
     """Short, not hexadecimal, upper case, traversal; the detail speaks of sha256."""
     before = store.tree()
-    for text in [*vectors.refused("ids"), "../escape", "sha256:../../escape"]:
+    upper = "sha256:" + "AB" * 32
+    for text in [*vectors.refused("ids"), "../escape", "sha256:../../escape", upper]:
         for op in ("get_blob", "get_commit", "get_snapshot"):
             store.refuses("invalid", op, id=text)
         store.refuses("invalid", "put_blob", data="YQ==", id=text)
@@ -143,6 +144,7 @@ def test_a_ref_moves_only_from_what_is_expected(store: Store) -> None:
     store.do("set_ref", branch="x", id=one, expect=None)
     store.refuses("conflict", "set_ref", branch="x", id=two, expect=None)
     store.refuses("conflict", "set_ref", branch="x", id=two, expect=two)
+    store.refuses("conflict", "set_ref", branch="x", id=one, expect=two)
     store.do("set_ref", branch="x", id=two, expect=one)
     store.do("set_ref", branch="x", id=one)
     assert store.do("get_ref", branch="x")["id"] == one

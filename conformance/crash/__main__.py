@@ -1,16 +1,21 @@
-"""`python -m conformance.crash [options] CMD…`: explores the store adapter CMD."""
+"""`python -m conformance.crash [options] CMD…`: explores the store adapter CMD.
+
+With `--server FILE` it is the server that a subject file starts.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import shutil
 import signal
 import sys
 from pathlib import Path
 
 from . import report
-from .examine import CI, NIGHTLY, PARTS, examine, replay
+from .examine import PARTS, RECORDERS, examine, replay
 from .states import MODELS
+from .tiers import CI, LIGHT, NIGHTLY
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m conformance.crash",
         description="What would a kill or a power cut leave of the store behind CMD?",
     )
-    parser.add_argument("--nightly", action="store_true", help="thorough: about ten minutes")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--nightly", action="store_true", help="thorough: about ten minutes")
+    size.add_argument("--light", action="store_true", help="the likeliest only: 20 seconds")
     parser.add_argument("--model", action="append", choices=MODELS, help="only these models")
     parser.add_argument("--only", action="append", choices=PARTS, help="only these parts")
     parser.add_argument("--seed", type=int, default=0)
@@ -28,28 +35,40 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kill", type=int, metavar="N", help="kill at one call only")
     parser.add_argument("--fault", metavar="N:V", help="one run with faults only")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one run")
+    parser.add_argument("--recorder", choices=RECORDERS, default="", help="default: what works")
+    parser.add_argument("--server", type=Path, metavar="FILE", help="a server, by its subject file")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
     options = parser.parse_args(arguments)
+    if options.server:
+        return _server(options)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command or shutil.which(command[0]) is None:
         parser.error("CMD must be a command that can be run")
     if options.state:
-        return _replay(command, options.state)
-    tier, parts = NIGHTLY if options.nightly else CI, options.only or options.model or PARTS
+        return _replay(command, options.state, options.recorder)
+    tier = NIGHTLY if options.nightly else LIGHT if options.light else CI
+    parts = options.only or options.model or PARTS
     if options.kill:
         tier, parts = tier.one_kill(options.kill), ["killed"]
     if options.fault:
         nth, variant = map(int, options.fault.split(":"))
         tier, parts = tier.one_fault(nth, variant), ["fault"]
-    outcome = examine(command, tier, options.seed, parts, options.timeout, print)
+    outcome = examine(command, tier, options.seed, parts, options.timeout, print, options.recorder)
     print(report.text(outcome))
     if options.report:
         report.write(outcome, options.report)
     return outcome.exit_code
 
 
-def _replay(command: list[str], selector: str) -> int:
-    listing, symptoms = replay(command, selector)
+def _server(options: argparse.Namespace) -> int:
+    # What examines servers speaks HTTP and needs the suite; stores are explored without it.
+    outage = importlib.import_module("conformance.outage.command")
+    tier = outage.NIGHTLY if options.nightly else outage.CI
+    return int(outage.main(options.server, tier, options.seed, options.report))
+
+
+def _replay(command: list[str], selector: str, recorder: str) -> int:
+    listing, symptoms = replay(command, selector, recorder)
     print("\n".join(listing), "", *(symptoms or ["nothing is wrong in this state"]), sep="\n")
     return 1 if symptoms else 0
 

@@ -35,7 +35,7 @@ def write(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
         output(rec.tasks.gather(task, pieces, 1 << 22))
         return None
     assert node is not None
-    at, flags = proc.position(task, number)
+    at, flags = rec.tasks.position(task, number)
     if call.startswith("p") and not (call == "pwritev2" and signed(arguments[3]) == -1):
         at = arguments[3]
     if flags & os.O_APPEND:
@@ -65,7 +65,7 @@ def copy(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
     node = rec.descriptor(task, number)
     if node is None:
         return None
-    at, flags = proc.position(task, number)
+    at, flags = rec.tasks.position(task, number)
     if call != "sendfile" and arguments[3]:
         at = rec.tasks.number(task, arguments[3])
     if flags & os.O_APPEND:

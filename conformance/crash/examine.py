@@ -2,74 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import kills, workload
 from .explore import Explorer, select
-from .faults import MENU, Faults
+from .faults import Faults
 from .findings import Finding, levels, merge
 from .kills import Killer
 from .lints import Lint, lint
 from .oracle import Oracle
+from .probe import probe
 from .ptrace import Unsupported
 from .races import Race
 from .requests import Request
 from .sandbox import Sandbox, sandbox
 from .session import Session, in_turn
 from .states import MODELS
+from .strace import StraceSession
+from .tiers import CI, Tier
 from .trace import Recording
 from .tree import scan
 
+PTRACE, STRACE = RECORDERS = ("ptrace", "strace")
 PARTS = (*MODELS, "killed", "fault", "race")
 _WRITERS = "put_ commit set_ restore receive_pack gc".split()
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """How much is done: the sizes of everything that could be endless."""
-
-    states: dict[str, int]  # judged in each model
-    bound: int  # pending units up to which all subsets are built
-    kills: int
-    faults: Sequence[tuple[int, int]]  # (n-th call, variant of the error)
-    points: int  # crashes in a race
-    races: int
-    enough: int = 120  # bad states of a model: more of them teach nothing
-    kill_at: int = 0  # only this call, when it is not 0
-
-    def one_kill(self, number: int) -> Tier:
-        return replace(self, kill_at=number)
-
-    def one_fault(self, nth: int, variant: int) -> Tier:
-        return replace(self, faults=[(nth, variant)])
-
-
-CI = Tier(
-    states={"kill": 120, "journal": 80, "strict": 110, "paranoid": 50},
-    bound=4,
-    kills=34,
-    faults=[
-        *((nth, variant) for variant in range(2) for nth in range(1, 10)),
-        *((nth, 2) for nth in range(2, 10, 3)),
-        *((nth, 0) for nth in range(12, 60, 6)),
-    ],
-    points=8,
-    races=1,
-)
-_VARIANTS = max(map(len, MENU.values()))
-NIGHTLY = Tier(
-    states=dict.fromkeys(MODELS, 4000),
-    bound=8,
-    kills=1000,
-    faults=[(nth, variant) for nth in range(1, 80) for variant in range(_VARIANTS)],
-    points=60,
-    races=5,
-)
 
 
 @dataclass(slots=True)
@@ -113,12 +75,13 @@ def examine(
     parts: Iterable[str] = PARTS,
     seconds: float = 60.0,
     say: Callable[[str], None] = lambda line: None,
+    recorder: str = "",
 ) -> Outcome:
     """Records one run of the subject and does to it what the tier says."""
     outcome = Outcome(command, seed)
     with sandbox() as box:
         try:
-            _Examination(outcome, box, tier, seed, say).run(set(parts), seconds)
+            _Examination(outcome, box, tier, seed, say, recorder or best()).run(set(parts), seconds)
         except Unsupported as reason:
             outcome.doubts.append(str(reason))
     outcome.findings = merge(outcome.findings)
@@ -132,10 +95,11 @@ class _Examination:
     tier: Tier
     seed: int
     say: Callable[[str], None]
+    recorder: str
 
     def run(self, parts: set[str], seconds: float) -> None:
         command, outcome = self.outcome.command, self.outcome
-        recording = record(command, self.box, seconds)
+        recording = record(command, self.box, seconds, self.recorder)
         outcome.calls = sum(op.kind not in ("send", "ack", "start", "end") for op in recording.ops)
         outcome.doubts += recording.doubts
         outcome.notes += recording.notes
@@ -158,6 +122,11 @@ class _Examination:
                         model, self.tier.states[model], self.tier.bound, self.tier.enough
                     )
                     part.done = _told(explorer, model)
+        if self.recorder == STRACE:
+            for name in ("killed", "fault", "race"):
+                if name in parts:
+                    self._skip(name)
+            parts = parts & set(MODELS)
         writers = workload.writers(self.box.place("files"), oracle.supported)
         if "killed" in parts:
             self._kill(recording, oracle, writers)
@@ -166,6 +135,12 @@ class _Examination:
         if "race" in parts:
             self._race(oracle)
         outcome.levels = levels(["init", *done], outcome.findings, explorer.harmed)
+
+    def _skip(self, name: str) -> None:
+        why = "could not run: strace neither ends nor changes a call"
+        self.outcome.parts.append(Part(name, why, stopped=why))
+        self.outcome.notes.append(f"{name}: {why}")
+        self.say(f"{name:9}    -     {why}")
 
     def _kill(self, recording: Recording, oracle: Oracle, writers: list[Request]) -> None:
         with self._part("killed") as part:
@@ -211,30 +186,54 @@ class _Examination:
         self.say(f"{name:9} {part.seconds:6.1f} s  {part.done}")
 
 
-def record(command: Sequence[str], box: Sandbox, seconds: float = 60.0) -> Recording:
+def best() -> str:
+    """How calls are recorded here: by the tracer of our own, where the system lets it."""
+    try:
+        probe()
+    except Unsupported:
+        if shutil.which("strace") is None:
+            raise
+        return STRACE
+    return PTRACE
+
+
+def record(
+    command: Sequence[str], box: Sandbox, seconds: float = 60.0, recorder: str = PTRACE
+) -> Recording:
     """The standard run, checked: replayed, it must be what is on disk."""
-    recording = _record(command, box, seconds, workload.standard)
+    recording = _record(command, box, seconds, workload.standard, recorder)
     if not recording.problems and "commit" not in supported(recording):
-        recording = _record(command, box, seconds, workload.plain)
+        recording = _record(command, box, seconds, workload.plain, recorder)
     return recording
 
 
 def _record(
-    command: Sequence[str], box: Sandbox, seconds: float, choose: Callable[[Path], list[Request]]
+    command: Sequence[str],
+    box: Sandbox,
+    seconds: float,
+    choose: Callable[[Path], list[Request]],
+    recorder: str,
 ) -> Recording:
-    with Session(command, box, seconds) as session:
+    made = (Session if recorder == PTRACE else StraceSession)(command, box, seconds)
+    with made as session:
         if session.init():
-            session.batch(in_turn(choose(box.place("files"))))
+            requests = choose(box.place("files"))
+            if isinstance(session, Session):
+                session.batch(in_turn(requests))
+            else:
+                session.batch(requests)
         recording = session.recording
         if scan(session.folder)[0].digest() != recording.live.digest():
             recording.doubt("replaying the recorded calls does not give the tree on disk")
     return recording
 
 
-def replay(command: Sequence[str], selector: str) -> tuple[list[str], list[str]]:
+def replay(
+    command: Sequence[str], selector: str, recorder: str = ""
+) -> tuple[list[str], list[str]]:
     """One state again: its tree, and the symptoms it shows."""
     with sandbox() as box:
-        recording = record(command, box)
+        recording = record(command, box, recorder=recorder or best())
         explorer = Explorer(recording, Oracle(command, box, supported(recording)))
         state = select(selector)
         listing = explorer.timeline.tree(state).listing()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import advice
+from .checks import Symptom
 from .findings import Finding
 from .oracle import Oracle
 from .promises import owed
@@ -35,6 +36,7 @@ MENU: dict[str, Sequence[str]] = {
     **dict.fromkeys(("ftruncate", "truncate", "fallocate"), ("EIO", "ENOSPC")),
 }
 ATC = "a sync failed, and a later one that succeeds proves nothing: write anew"
+_SUSPECTS = 12  # faults that are tried for the blame
 _KNOWN_NAME = re.compile(r"[0-9a-f]{38,}")
 
 
@@ -156,19 +158,36 @@ class Faults:
         due = owed(session.recording, end)
         symptoms = self.oracle.judge(timeline.tree(state), due, None)
         for symptom in symptoms[:3]:
-            blamed = (
-                [
-                    fault
-                    for fault in run.injected
-                    if symptom.about in session.recording.requests[fault.request].promises
-                ]
-                or [f for f in run.injected if symptom.about or f.again >= 0]
-                or run.injected
-            )
             flaw = "after an error, the retry does not make it durable"
             if _resynced(timeline, state):
                 flaw = ATC
-            yield _finding(blamed[-1], session, symptom.kind, symptom.what, flaw)
+            blamed = self._blamed(timeline, state, symptom, run)
+            yield _finding(blamed, session, symptom.kind, symptom.what, flaw)
+
+    def _blamed(self, timeline: Timeline, state: State, symptom: Symptom, run: _Run) -> Injected:
+        """The fault in whose request, or its repetition, that was written which is now missing.
+
+        Seen by losing the unsynced writes of one request at a time, the likeliest first.
+        """
+        recording = timeline.recording
+        due = owed(recording, state.point)
+
+        def promised(fault: Injected) -> bool:
+            return symptom.about in recording.requests[fault.request].promises
+
+        latest = run.injected[::-1]
+        likely = [*filter(promised, latest), *(fault for fault in latest if not promised(fault))]
+        writers = {
+            number: _writer(recording, timeline.units[number].at) for number in state.dropped
+        }
+        for fault in likely[:_SUSPECTS]:
+            own = {fault.request, fault.again}
+            lost = tuple(number for number, writer in writers.items() if writer in own)
+            alone = State("strict", state.point, lost)
+            seen = self.oracle.judge(timeline.tree(alone), due, None) if lost else []
+            if any((one.kind, one.about) == (symptom.kind, symptom.about) for one in seen):
+                return fault
+        return likely[0]
 
 
 @dataclass(slots=True)
@@ -237,6 +256,12 @@ def _resynced(timeline: Timeline, state: State) -> bool:
     ops = timeline.recording.ops[: state.point]
     doomed = {timeline.units[n].home for n in state.dropped if timeline.units[n].doomed}
     return any(op.node in doomed and "sync" in op.kind and not op.error for op in ops)
+
+
+def _writer(recording: Recording, at: int) -> int:
+    """The request that was being answered at an op."""
+    sends = (op.request for op in reversed(recording.ops[: at + 1]) if op.kind == "send")
+    return next(sends, -1)
 
 
 def _settled(session: Session, again: Answer) -> bool:

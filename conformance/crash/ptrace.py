@@ -65,6 +65,8 @@ class Tracer:
     listener: Listener
     tasks: set[int] = field(default_factory=set)
     shuffle: random.Random | None = None  # holds tasks back at random, to let others go first
+    most_tasks: int = _MOST_TASKS
+    most_births: int = _MOST_BIRTHS
     births: int = 0
     trapped: int = 0
     overflow: bool = False
@@ -132,6 +134,16 @@ class Tracer:
             except ChildProcessError:
                 continue
 
+    def gone(self, seconds: float) -> bool:
+        """Whether every task that ended has also left the table of processes."""
+        until = time.monotonic() + seconds
+        while left := [task for task in self._dead if not _reaped(task)]:
+            if time.monotonic() > until:
+                return False
+            self._dead = left
+            time.sleep(_PATIENCE)
+        return True
+
     def _drain(self) -> None:
         """Reaps what was born in the moment of dying, and orphans that came to us."""
         until = time.monotonic() + 20  # a crowd takes its time to die
@@ -149,14 +161,15 @@ class Tracer:
 
     def _next(self) -> tuple[int, int]:
         """The next stop; (0, 0) when a task is held back and no other one comes along."""
-        held_back = self._waiting and not self._inside
+        if self._inside or not self._waiting:
+            return os.waitpid(-1, _WALL | _WNOTHREAD)
         until = time.monotonic() + _PATIENCE
-        while held_back and time.monotonic() < until:
+        while time.monotonic() < until:
             task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)
             if task:
                 return task, status
             time.sleep(_PATIENCE / 10)
-        return (0, 0) if held_back else os.waitpid(-1, _WALL | _WNOTHREAD)
+        return 0, 0
 
     def kill(self) -> None:
         """Ends every traced task, born or yet to be; `run` then returns."""
@@ -170,7 +183,7 @@ class Tracer:
     def _born(self, task: int) -> None:
         self.tasks.add(task)
         self.births += 1
-        if self.births > _MOST_BIRTHS or len(self.tasks) > _MOST_TASKS:
+        if self.births > self.most_births or len(self.tasks) > self.most_tasks:
             self.overflow = True
             self.kill()
         elif self._dying:
@@ -216,7 +229,7 @@ class Tracer:
             self.listener.foreign(task)
             self._resume(_CONT, task)
             return
-        call = self.listener.entered(task, self._names[info.number], tuple(info.arguments))
+        call = self.listener.entered(task, self._names[info.number], tuple(info.arguments[:]))
         if call is None:
             self._resume(_CONT, task)
             return
@@ -248,6 +261,14 @@ class Tracer:
 
     def _resume(self, how: int, task: int, number: int = 0) -> None:
         self._registers.request(how, task, number)  # a task that just died is reaped by `run`
+
+
+def _reaped(task: int) -> bool:
+    try:
+        os.waitpid(task, os.WNOHANG | _WALL)
+    except ChildProcessError:
+        pass  # not ours: whoever has it now reaps it
+    return not os.path.exists(f"/proc/{task}")
 
 
 def deadline(tracer: Tracer, seconds: float) -> Callable[[], bool]:

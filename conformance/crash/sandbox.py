@@ -65,9 +65,9 @@ def sweep(parent: Path) -> None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def become_subreaper() -> None:
+def become_subreaper(*, really: bool = True) -> None:
     """Orphans of a subject become our children, so that they can be found."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(really), 0, 0, 0)
 
 
 def limit(pid: int = 0) -> None:

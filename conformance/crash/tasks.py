@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 AT_FDCWD = -100
 _PAGE = 4096
+_MOST_POSITIONS = 200
 
 Inode = tuple[int, int]
 Arguments = tuple[int, ...]
@@ -25,16 +26,33 @@ class Tasks:
 
     def __init__(self) -> None:
         self._memory: dict[int, int] = {}
+        self._positions: dict[tuple[int, int], int] = {}  # kept open: half of a write's cost
 
     def forget(self, task: int) -> None:
         """The task is gone, or runs another program: its memory is another one."""
         descriptor = self._memory.pop(task, None)
         if descriptor is not None:
             os.close(descriptor)
+        for key in [key for key in self._positions if key[0] == task]:
+            os.close(self._positions.pop(key))
 
     def close(self) -> None:
-        for task in list(self._memory):
+        for task in [*self._memory, *(task for task, _ in self._positions)]:
             self.forget(task)
+
+    def position(self, task: int, number: int) -> tuple[int, int]:
+        """Where a descriptor stands in its file, and the flags it was opened with."""
+        key = task, number
+        try:
+            if key not in self._positions:
+                if len(self._positions) >= _MOST_POSITIONS:
+                    os.close(self._positions.pop(next(iter(self._positions))))
+                place = f"/proc/{task}/fdinfo/{number}"
+                self._positions[key] = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            fields = os.pread(self._positions[key], 200, 0).split()
+        except OSError:
+            return 0, 0
+        return int(fields[1]), int(fields[3], 8)
 
     def read(self, task: int, address: int, size: int) -> bytes:
         descriptor = self._memory.get(task)
@@ -90,19 +108,6 @@ def status(path: str, *, follow: bool = True) -> os.stat_result | None:
 
 def inode(found: os.stat_result) -> Inode:
     return found.st_dev, found.st_ino
-
-
-def position(task: int, number: int) -> tuple[int, int]:
-    """Where a descriptor stands in its file, and the flags it was opened with."""
-    try:
-        handle = os.open(f"/proc/{task}/fdinfo/{number}", os.O_RDONLY)
-    except OSError:
-        return 0, 0
-    try:
-        fields = os.read(handle, 200).split()
-    finally:
-        os.close(handle)
-    return int(fields[1]), int(fields[3], 8)
 
 
 def absolute(task: int, base: int, path: str) -> str:

@@ -11,9 +11,9 @@ from .tree import Node, Tree
 TOLERATED = frozenset({"EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that alone would be a tenth of a trapped call
 class Op:
-    """One call as an effect on nodes.
+    """One call as an effect on nodes; never changed once it is made.
 
     `kind` is one of create, unnamed, write, truncate, bind (names set or removed, in order), mode,
     sync, sync-data, sync-all, start, send, ack, end.

@@ -7,23 +7,20 @@ from html import escape
 from pathlib import Path
 
 from conformance.catalogue import specification
-from conformance.verdicts import Result, Verdict
+from conformance.verdicts import Result, Verdict, summary
 
-from .model import Report, worst
+from .model import GROUPS, Report, worst
 
 _STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+
+_ORDER = (*GROUPS, Verdict.PASS, Verdict.NOT_APPLICABLE)
+_OUTCOMES = {0: "Conforms", 1: "Does not conform", 3: "Not known"}
 
 
 def document(report: Report) -> str:
     """The page."""
     name = escape(str(report.subject["name"]))
-    facts = {
-        "subject": f"{report.subject['name']} {report.subject['url']}",
-        "verdict": report.sentence,
-        "started": f"{report.started}, {report.seconds:.0f} s, seed {report.seed}",
-    }
-    described = "".join(f"<dt>{key}<dd>{escape(value)}" for key, value in facts.items())
     return "\n".join(
         [
             '<!doctype html><html lang="en"><meta charset="utf-8">',
@@ -31,10 +28,12 @@ def document(report: Report) -> str:
             '<meta name="color-scheme" content="light dark">',
             f"<title>Conformance of {name}</title>",
             f"<style>{_STYLE}</style>",
-            f"<header><h1>Conformance of {name}</h1><dl>{described}</dl>",
-            _filters(report),
+            f"<header><h1>Conformance of {name}</h1>{_tally(report)}{_facts(report)}",
             "</header><main>",
             *_remarks(report),
+            *_attention(report),
+            _profiles(report),
+            _filters(report),
             *(_requirement(id, results) for id, results in report.by_requirement().items()),
             '<p class="none" hidden>No requirement has this profile and verdict.</p>',
             f"</main><script>{_SCRIPT}</script></html>\n",
@@ -42,20 +41,71 @@ def document(report: Report) -> str:
     )
 
 
+def _tally(report: Report) -> str:
+    """The verdicts as one bar, the worst first, and in words for who cannot see it."""
+    shares = "".join(
+        f'<i class="{verdict}" style="flex-grow:{report.counts[verdict]}"></i>'
+        for verdict in _ORDER
+        if report.counts[verdict]
+    )
+    return (
+        f'<p class="verdict">{_OUTCOMES[report.exit_code]} <span>{escape(report.sentence)}</span>'
+        f'</p><div class="bar" role="img" aria-label="{escape(report.sentence)}">{shares}</div>'
+    )
+
+
+def _facts(report: Report) -> str:
+    demanded = report.as_json()["requirements"]
+    facts = {
+        "subject": f"{report.subject['name']} {report.subject['url']}",
+        "requirements": f"{demanded['version']}, {demanded['digest']}",
+        "kit": report.as_json()["kit"],
+        "run": f"{report.started.replace('T', ' ')}, {report.seconds:.0f} s, seed {report.seed}",
+    }
+    return f"<dl>{''.join(f'<dt>{key}<dd>{escape(value)}' for key, value in facts.items())}</dl>"
+
+
+def _attention(report: Report) -> Iterator[str]:
+    """What is not as it should be, with links to the evidence."""
+    for verdict in GROUPS:
+        found = [id for id, results in report.by_requirement().items() if worst(results) is verdict]
+        if found:
+            links = " ".join(f'<a href="#{id}">{id}</a>' for id in found)
+            yield f'<p class="list"><b class="{verdict}">{verdict}</b> {links}</p>'
+
+
+def _profiles(report: Report) -> str:
+    """How many checks of each profile ended as what; each number leads to them."""
+    shown = [verdict for verdict in _ORDER if report.counts[verdict]]
+    heads = "".join(f"<th>{verdict}" for verdict in shown)
+    rows = []
+    for profile in dict.fromkeys(result.profile for result in report.results):
+        counts = summary(result for result in report.results if result.profile == profile)
+        cells = "".join(
+            f'<td class="{verdict}">'
+            + (f'<a href="?profile={profile}&amp;verdict={verdict}#all">{count}</a>' * bool(count))
+            for verdict in shown
+            for count in (counts[verdict],)
+        )
+        rows.append(f"<tr><th>{escape(profile or 'none')}{cells}")
+    return f'<div class="wide"><table><tr><th>profile{heads}{"".join(rows)}</table></div>'
+
+
 def _filters(report: Report) -> str:
     profiles = dict.fromkeys(result.profile for result in report.results)
     chosen = "".join(f"<option>{escape(name)}</option>" for name in profiles if name)
     verdicts = "".join(
         f'<option value="{verdict}">{verdict} ({report.counts[verdict]})</option>'
-        for verdict in Verdict
+        for verdict in _ORDER
         if report.counts[verdict]
     )
     return (
-        '<form><label>Profile <select name="profile"><option value="">all</option>'
+        '<form id="all"><label>Profile<select name="profile"><option value="">all</option>'
         f"{chosen}</select></label>"
-        '<label>Verdict <select name="verdict"><option value="">all</option>'
+        '<label>Verdict<select name="verdict"><option value="">all</option>'
         f"{verdicts}</select></label>"
-        '<label>Find <input name="find" type="search" placeholder="PUSH-007"></label></form>'
+        '<label>Find<input name="find" type="search" placeholder="PUSH-007"></label>'
+        '<output aria-live="polite"></output></form>'
     )
 
 
@@ -70,21 +120,30 @@ def _requirement(id: str, results: Sequence[Result]) -> str:
     item = specification()[id]
     verdict = worst(results)
     profile = item.profile or results[0].profile
-    checks = "".join(_check(result, id) for result in results)
+    checks = "".join(_check(result, id) for result in sorted(results, key=_gravity))
     opened = " open" if verdict is Verdict.FAIL else ""
+    counts = summary(results)
+    bad = [f"{counts[verdict]} {verdict}" for verdict in GROUPS if counts[verdict]]
+    told = ", ".join([f"{len(results)} check{'s' * (len(results) > 1)}", *bad])
     return (
         f'<article id="{id}" data-profile="{escape(profile)}" data-verdict="{verdict}">'
         f'<h2><a href="#{id}">{id}</a> <b class="{verdict}">{verdict}</b>'
         f" <small>{escape(profile)}</small></h2>"
         f"<p><em>{item.level}</em> {_marked(item.text)}</p>"
-        f"<details{opened}><summary>{len(results)} checks</summary>{checks}</details></article>"
+        f"<details{opened}><summary>{told}</summary>{checks}</details></article>"
     )
 
 
+def _gravity(result: Result) -> int:
+    return _ORDER.index(result.verdict)
+
+
 def _check(result: Result, requirement: str) -> str:
+    anchor = f"{requirement}:{escape(result.id)}"
+    profile = escape(result.profile)
     parts = [
-        f'<section id="{requirement}:{escape(result.id)}" data-verdict="{result.verdict}">',
-        f'<h3><a href="#{requirement}:{escape(result.id)}">{escape(result.id)}</a>',
+        f'<section id="{anchor}" data-verdict="{result.verdict}" data-profile="{profile}">',
+        f'<h3><a href="#{anchor}">{escape(result.id)}</a>',
         f' <b class="{result.verdict}">{result.verdict}</b> <small>{result.ms} ms</small></h3>',
         f"<p>{_marked(result.title)}</p>",
     ]
@@ -94,9 +153,10 @@ def _check(result: Result, requirement: str) -> str:
     if shown:
         parts.append(f"<dl>{shown}</dl>")
     if result.evidence:
-        parts.append(f"<pre>{escape(chr(10).join(result.evidence))}</pre>")
+        lines = "".join(f"<span>{escape(line)}\n</span>" for line in result.evidence)
+        parts.append(f"<h4>Evidence</h4><pre>{lines}</pre>")
     if result.reproduce:
-        parts.append(f"<pre><code>{escape(result.reproduce)}</code></pre>")
+        parts.append(f"<h4>Again</h4><pre><code>{escape(result.reproduce)}</code></pre>")
     return "".join([*parts, "</section>"])
 
 

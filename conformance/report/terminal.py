@@ -106,8 +106,9 @@ def _group(results: Sequence[Result], title: str) -> Iterator[str]:
         ground = f"expected {result.expected}\n    got {result.actual}" if result.expected else ""
         grounds.setdefault(_ANY_NAME.sub("…", ground or result.detail), []).append(result)
     for ground, same in grounds.items():
-        if len(same) > 3:
-            yield f"  {len(same)} checks: {_names(same)}"
+        missing = ground.startswith("needs [")  # a line of the subject file says it all
+        if len(same) > 3 or missing:
+            yield f"  {len(same)} check{'s' * (len(same) > 1)}: {_names(same)}"
             yield f"    {ground}"
             yield f"    for example: {same[0].reproduce}"
             continue

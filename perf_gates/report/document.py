@@ -38,6 +38,7 @@ def document(
         "summary": {str(verdict): verdicts.count(verdict) for verdict in Verdict}
         | {"shown": verdicts.count(None)},
         "rows": [_row(outcome) for outcome in outcomes],
+        "spent": measured.seconds,
         "timelines": [found for row, samples in measured.samples if (found := _line(row, samples))],
     }
 

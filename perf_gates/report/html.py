@@ -8,12 +8,12 @@ from itertools import groupby
 
 from . import plots
 from .document import Document
-from .numbers import budget, interval, number
+from .numbers import budget, interval, number, with_unit
 from .terminal import beside, machine
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2530; --paper: #fff; --soft: #f2f4f7; --line: #d5dae1;
-  --pass: #2f8f5b; --fail: #c8372d; --noisy: #c98a1b; --shown: #4a78b5; --quiet: #66707c; }
+  --pass: #1f7a4a; --fail: #b3261e; --noisy: #8a5a00; --shown: #2f5d9b; --quiet: #5b6570; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181d; --soft: #1e242b;
   --line: #39424d; --pass: #4dbb80; --fail: #ef6b61; --noisy: #e5b04c; --shown: #7aa6df;
   --quiet: #98a2ae; } }
@@ -22,7 +22,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
 p.machine { color: var(--quiet); margin: 0 0 1rem; }
 .counts span { display: inline-block; padding: .15rem .6rem; margin: 0 .4rem .4rem 0;
-  border-radius: 1rem; color: #fff; }
+  border-radius: 1rem; color: var(--paper); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th, td { text-align: left; padding: .3rem .55rem; border-bottom: 1px solid var(--line);
   vertical-align: top; } td.n { text-align: right; white-space: nowrap;
@@ -45,7 +45,15 @@ svg .spread { stroke: var(--ink); stroke-width: 2; } svg .budget { stroke: var(-
   stroke-dasharray: 3 2; } svg .curve { fill: none; stroke: var(--shown); stroke-width: 2; }
 svg .dot { fill: var(--shown); } .key { color: var(--quiet); }
 .key b { color: var(--fail); } .key i { color: var(--ink); font-style: normal; }
+svg .value { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
+@media (max-width: 45rem) { thead { display: none; } table, tbody, tr, td { display: block; }
+  tr { padding: .4rem 0; border-bottom: 1px solid var(--line); } td { border: 0; padding: 0 .4rem; }
+  td.n { display: inline-block; padding-right: .8rem; } td:empty, td.none { display: none; }
+  td[data-head]::before { content: attr(data-head) " "; color: var(--quiet); }
+  tr.source { padding: 0; } tr.source td { padding: .3rem .4rem; }
+  .plot { overflow-x: auto; } .plot svg { max-width: none; } }
 """
+HEADS = ("what", "budget", "published", "here", "95 %", "runs", "beside", "verdict")
 
 
 def page(document: Document) -> str:
@@ -77,12 +85,13 @@ def _body(document: Document) -> Iterator[str]:
         ("Beside others, as a ratio", [r for r in document["rows"] if r["unit"] == "×"]),
     ):
         if drawn := plots.bars(rows):
-            yield f"<h2>{title}</h2>{key}{drawn}"
+            yield f'<h2>{title}</h2>{key}<div class="plot">{drawn}</div>'
     if grown := list(plots.curves(document)):
         yield f"<h2>Growth</h2>{''.join(grown)}"
     if document["timelines"]:
-        yield "<h2>Where the time goes</h2>"
+        yield '<h2>Where the time goes</h2><div class="plot">'
         yield from map(plots.timeline, document["timelines"])
+        yield "</div>"
 
 
 def _times(document: Document) -> list[Document]:
@@ -98,8 +107,7 @@ def _times(document: Document) -> list[Document]:
 
 
 def _table(document: Document) -> Iterator[str]:
-    heads = ("what", "budget", "published", "here", "95 %", "runs", "beside", "verdict")
-    yield f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>"
+    yield f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in HEADS)}</tr></thead><tbody>"
     for source, rows in groupby(document["rows"], key=lambda row: row["source"]):
         text = escape(f"{source} – {document['sources'].get(source, '')}")
         yield f'<tr class="source"><td colspan="8">{text}</td></tr>'
@@ -112,9 +120,15 @@ def _row(row: Document) -> str:
     detail = "" if row["verdict"] is None else row["detail"]
     notes = [text for text in (row["note"], detail, f"checked: {row['check']}") if text]
     small = "".join(f"<small>{escape(text)}</small>" for text in notes)
-    here = "–" if row["median"] is None else f"{number(row['median'])} {row['unit']}"
+    here = "–" if row["median"] is None else with_unit(row["median"], row["unit"])
     cells = (budget(row), number(row["published"]), here, interval(row), str(row["runs"]))
-    numbers = "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells)
     what = f'<td id="{row["id"]}">{escape(row["what"])}{small}</td>'
+    numbers = "".join(map(_number, HEADS[1:-2], cells))
     rest = f'<td>{escape(beside(row))}</td><td class="{verdict}">{verdict}</td>'
     return f"<tr>{what}{numbers}{rest}</tr>"
+
+
+def _number(head: str, text: str) -> str:
+    """A cell; where the table becomes a list, its head stands before it."""
+    kind = "n none" if text in ("", "–") else "n"
+    return f'<td class="{kind}" data-head="{head}">{escape(text)}</td>'

@@ -16,6 +16,11 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def with_unit(value: float | None, unit: str) -> str:
+    """The number with its unit; a count has none."""
+    return number(value) if value is None or unit == "count" else f"{number(value)} {unit}"
+
+
 def budget(row: Document) -> str:
     """The budget with its direction."""
     if row["budget"] is None:

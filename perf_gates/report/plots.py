@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from .document import Document
-from .numbers import number
+from .numbers import number, with_unit
 
 WIDTH = 860
 LABEL = 230
@@ -76,7 +76,7 @@ def curve(title: str, points: Sequence[tuple[float, float]], unit: str) -> str:
         f'<text class="head" x="{left}" y="16">{escape(title)}</text>',
         f'<line class="axis" x1="{left}" x2="{width}" y1="{base}" y2="{base}"/>',
         f'<line class="axis" x1="{left}" x2="{left}" y1="24" y2="{base}"/>',
-        f'<text class="label" x="{left - 6}" y="34">{number(most_y)} {escape(unit)}</text>',
+        f'<text class="label" x="{left - 6}" y="34">{escape(with_unit(most_y, unit))}</text>',
     ]
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
     parts.append(f'<polyline class="curve" points="{corners}"/>')
@@ -118,10 +118,15 @@ def curves(document: Document) -> Iterator[str]:
     found = {row["id"]: row for row in document["rows"] if row["median"]}
     lengths = {"simple": 1031.0, "simple-x10": 10310.0, "simple-x30": 30930.0}
     warm = {"warm-1": 1031.0, "warm-10": 10310.0, "warm-30": 30930.0}
+    one = {"statements-one-1": 1031.0, "statements-one-30": 30930.0}
     statements = {"statements-step": 100.0, "statements-simple": 1031.0, "statements-x10": 10310.0}
+    new = {"commits": (1031, 10310, 30930), "files": (700, 7000, 21000), "bytes": (2, 20, 60)}
     for title, places in (
-        ("one commit more, by the commits that are there", _prefixed("growth-", lengths)),
-        ("all commits at once, by their number", _prefixed("growth-first-", lengths)),
+        ("one commit more, by commits there", _prefixed("growth-", lengths)),
+        ("its SQL statements, by commits there", one),
+        ("new commits, by their number", _times("commits", new)),
+        ("new files in one commit, by their number", _times("files", new)),
+        ("new bytes in one commit, by MiB", _times("bytes", new)),
         ("a warm fetch answer, by commits", warm),
         ("SQL statements of a push, by its commits", statements),
     ):
@@ -133,6 +138,10 @@ def curves(document: Document) -> Iterator[str]:
 
 def _prefixed(prefix: str, lengths: dict[str, float]) -> dict[str, float]:
     return {prefix + name: length for name, length in lengths.items()}
+
+
+def _times(of: str, sizes: dict[str, tuple[int, int, int]]) -> dict[str, float]:
+    return {f"new-{of}-{n}": float(x) for n, x in zip((1, 10, 30), sizes[of], strict=True)}
 
 
 def _svg(height: float, parts: Sequence[str], width: int = WIDTH) -> str:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from ..contests import Scenario
-from . import commands, concurrent, counting, durable, fetches, growing, protocol
+from . import (
+    asking,
+    commands,
+    concurrent,
+    counting,
+    daily,
+    durable,
+    fetches,
+    growing,
+    protocol,
+    syncing,
+)
 
 SCENARIOS: dict[str, Scenario] = {
     "negotiate": protocol.negotiate,
@@ -12,18 +23,20 @@ SCENARIOS: dict[str, Scenario] = {
     "advance": protocol.advance,
     "push": commands.push,
     "clone": commands.clone,
-    "incremental": commands.incremental,
+    "incremental": daily.incremental,
     "warm-fetch": fetches.warm,
     "prebuild": fetches.prebuild,
     "durable-writes": durable.writes,
-    "statements": counting.statements,
-    "object-calls": counting.object_calls,
+    "statements": asking.statements,
+    "statements-on": asking.statements_on,
+    "object-calls": asking.object_calls,
     "wire-bytes": counting.wire_bytes,
     "pack-size": counting.pack_size,
     "snapshot-share": counting.snapshot_share,
     "memory": counting.memory,
-    "fsyncs": counting.fsyncs,
+    "fsyncs": syncing.fsyncs,
     "concurrent-clones": concurrent.clones,
     "concurrent-pushes": concurrent.pushes,
     "growth": growing.growth,
+    "new-work": growing.new_work,
 }

@@ -1,4 +1,4 @@
-"""Push, clone and the daily commands as a user types them, beside the same work of the peers."""
+"""Push and clone as a user types them, beside the same work of the peers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -117,77 +116,3 @@ def _clone_ours(bench: Bench, repository: Repository, expected: Expected) -> Map
     check_tree(into, expected.manifest)
     bench.sources.remove(into)
     return {"clone": done.seconds, **steps(said)}
-
-
-@contextmanager
-def incremental(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
-    """One commit pushed, pulled by somebody else, and a fetch that brings nothing."""
-    home, flags = bench.subject.home, bench.stack.flags
-    history = bench.sources.history(shape)
-    repository = bench.subject.create()
-    repository.push(bench.sources.pack(shape), history.head)
-    repository.settle(history.head)
-    near, far = bench.work / "near", bench.work / "far"
-    for folder in (near, far):
-        musekit("clone", repository.url, folder, *bench.stack.flags, home=home)
-    # A clone may not name its origin: then it is named here.
-    for folder in (near, far):
-        musekit("remote", "add", "perf", repository.url, folder=folder, home=home)
-    numbers = count()
-
-    def ours() -> Mapping[str, float]:
-        _edit(near, next(numbers))
-        musekit("commit", "-m", "one more", folder=near, home=home)
-        os.sync()
-        pushed = musekit("push", "perf", "main", "--json", *flags, folder=near, home=home)
-        head = str(json.loads(pushed.output)["head"])
-        repository.check_head(head)
-        repository.settle(head)
-        pulled = musekit("pull", "perf", "--json", *flags, folder=far, home=home)
-        if json.loads(pulled.output)["head"] != head:
-            raise WrongResult("the pull did not bring the pushed head")
-        _check_same(near, far)
-        fetched = musekit("fetch", "perf", "--json", *flags, folder=far, home=home)
-        seconds = pushed.seconds, pulled.seconds, fetched.seconds
-        return dict(zip(("push one", "pull one", "fetch none"), seconds, strict=True))
-
-    trials: dict[str, Trial] = {OURS: ours}
-    with ExitStack() as stack:
-        peers, absent = opened(bench, stack)
-        for peer in peers:
-            url = peer.filled_remote(shape)
-            left, right = (bench.work / f"{side}-{peer.name}" for side in ("near", "far"))
-            for folder in (left, right):
-                peer.clone(url, folder)
-            turns = count()
-
-            def trial(
-                peer: Peer = peer,
-                url: str = url,
-                left: Path = left,
-                right: Path = right,
-                turns: Iterator[int] = turns,
-            ) -> Mapping[str, float]:
-                _edit(left, next(turns))
-                peer.commit(left)
-                os.sync()
-                pushed = peer.push(left, url)
-                pulled = peer.pull(right)
-                _check_same(left, right)
-                return {"push one": pushed, "pull one": pulled, "fetch none": peer.fetch(right)}
-
-            trials[peer.name] = trial
-        yield Contest(trials, absent)
-        for folder in [near, far, *bench.work.glob("near-*"), *bench.work.glob("far-*")]:
-            bench.sources.remove(folder)
-    bench.subject.delete(repository)
-
-
-def _edit(folder: Path, number: int) -> None:
-    (folder / "src" / "file_0000.py").write_text(f"edited = {number}\n")
-
-
-def _check_same(near: Path, far: Path) -> None:
-    name = Path("src") / "file_0000.py"
-    if (near / name).read_bytes() != (far / name).read_bytes():
-        raise WrongResult("what was pulled is not what was pushed")

@@ -28,13 +28,24 @@ def _all_at_once(clients: int, call: Callable[[int], float]) -> dict[str, float]
 
 
 @contextmanager
+def _memory(process: int | None, found: dict[str, float]) -> Iterator[None]:
+    """Adds what a server's memory rose by at most, above what it had at the start of the block."""
+    if process is None:
+        yield
+        return
+    forget_peak(process)
+    idle = resident_memory(process)
+    yield
+    found["server memory"] = max(0, peak_memory(process) - idle)
+
+
+@contextmanager
 def clones(bench: Bench, shape: str = "real", clients: int = 8) -> Iterator[Contest]:
     """Whole clones by the command, started together; each working tree is compared."""
     expected = Expected(bench.sources.history(shape))
     repository = bench.subject.create()
     repository.push(bench.sources.pack(shape), expected.history.head)
     repository.settle(expected.history.head)
-    process = bench.stack.process
 
     def clone_ours(number: int) -> float:
         into = bench.work / f"clone-{number}"
@@ -48,13 +59,9 @@ def clones(bench: Bench, shape: str = "real", clients: int = 8) -> Iterator[Cont
             bench.sources.remove(into)
 
     def ours() -> Mapping[str, float]:
-        idle = 0
-        if process is not None:
-            forget_peak(process)
-            idle = resident_memory(process)
-        found = _all_at_once(clients, clone_ours)
-        if process is not None:
-            found["server memory"] = max(0, peak_memory(process) - idle)
+        found: dict[str, float] = {}
+        with _memory(bench.stack.process, found):
+            found |= _all_at_once(clients, clone_ours)
         tidy("clone")
         return found
 
@@ -97,7 +104,9 @@ def pushes(bench: Bench, clients: int = 8, shape: str = "step") -> Iterator[Cont
             repository.push(packs[number], tips[number].head, f"turn-{turn}-{number}")
             return time.perf_counter() - started
 
-        found = _all_at_once(clients, push)
+        found: dict[str, float] = {}
+        with _memory(bench.stack.process, found):
+            found |= _all_at_once(clients, push)
         heads = repository.refs()["branch_heads"]
         lost = sum(heads.get(f"turn-{turn}-{n}") != tip.head for n, tip in enumerate(tips))
         return {**found, "lost": float(lost)}

@@ -1,15 +1,11 @@
-"""What noise cannot touch: statements, calls, bytes, memory, syncs."""
+"""What noise cannot touch: bytes on the wire, sizes of packs, memory."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgpack
 
@@ -19,7 +15,6 @@ from reference.wire.reader import read
 from ..budgets import requirement
 from ..commands import (
     MUSEKIT,
-    CouldNotRun,
     WrongResult,
     forget_peak,
     peak_memory,
@@ -28,110 +23,12 @@ from ..commands import (
 )
 from ..contests import OURS, Bench, Contest, Trial
 from ..peers import Peer, opened
-from ..relay import Address, Relay, http_requests, postgres_messages, relaying
-from ..stacks import Stack, served
+from ..relay import Relay, relaying
 from ..subject import Subject
+from .asking import parts_of, second_server
 from .commands import push_once
 
-COVERS = requirement("BG8", "BG9", "BG10", "DP4")
-
-
-def _replaced(url: str, port: int) -> str:
-    """A URL that leads to a port of this machine instead."""
-    parts = urlsplit(url)
-    who, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{who}{at}127.0.0.1:{port}"))
-
-
-def _database(dsn: str) -> tuple[Address, Callable[[int], str]]:
-    """Where a DSN leads, and the DSN that leads to a port of this machine instead."""
-    parts = urlsplit(dsn)
-    if folder := parse_qs(parts.query).get("host"):
-        user = parts.username or "postgres"
-        name = parts.path.lstrip("/")
-        return (
-            f"{folder[0]}/.s.PGSQL.5432",
-            lambda port: f"postgresql://{user}@127.0.0.1:{port}/{name}?sslmode=disable",
-        )
-    address = (parts.hostname or "127.0.0.1", parts.port or 5432)
-    return address, lambda port: _replaced(dsn, port) + "?sslmode=disable"
-
-
-@contextmanager
-def _second_server(
-    bench: Bench, dsn: str, objects: str, works: bool = False
-) -> Iterator[tuple[Subject, Stack]]:
-    """Another server on the same database and object store, with nobody else's requests."""
-    stack = bench.stack
-    words = stack.options.serve if works else (*stack.options.serve, "--no-worker")
-    options, data = replace(stack.options, serve=words), bench.work / "second"
-    with served("second", options, data, dsn, objects, stack.environment) as second:
-        subject = Subject(second.url, bench.subject.home)
-        try:
-            yield subject, second
-        finally:
-            subject.close()
-
-
-def _parts(bench: Bench) -> tuple[str, str]:
-    """The database and the object store under the subject."""
-    stack = bench.stack
-    if stack.postgres is None or stack.data is None:
-        raise CouldNotRun("the database of this subject is not known: give --postgres, --objects")
-    return stack.postgres, stack.objects or f"file://{quote(str(stack.data / 'objects'))}"
-
-
-@contextmanager
-def statements(bench: Bench, shape: str, form: str = "framed") -> Iterator[Contest]:
-    """SQL statements of one push, by a second server whose database connection is counted."""
-    postgres, objects = _parts(bench)
-    history = bench.sources.history(shape)
-    pack = bench.sources.pack(shape, form == "framed")
-    address, dsn = _database(postgres)
-    with (
-        relaying(address, postgres_messages) as relay,
-        _second_server(bench, dsn(relay.port), objects) as (subject, _),
-    ):
-
-        def trial() -> Mapping[str, float]:
-            repository = subject.create()
-            relay.take()
-            repository.push(pack, history.head)
-            counts = relay.take()
-            repository.check_head(history.head)
-            subject.delete(repository)
-            return {"statements": counts["statements"], "round trips": counts["round trips"]}
-
-        yield Contest({OURS: trial}, warm_ups=2)
-
-
-@contextmanager
-def object_calls(bench: Bench, shape: str) -> Iterator[Contest]:
-    """Object-store calls of one push, by a second server whose S3 endpoint is counted."""
-    postgres, objects = _parts(bench)
-    if not objects.startswith("s3://"):
-        raise CouldNotRun("the object store is files: run with --stack containers")
-    history = bench.sources.history(shape)
-    pack = bench.sources.pack(shape)
-    parts = urlsplit(objects)
-    upstream = urlsplit(parse_qs(parts.query)["endpoint"][0])
-    address = (upstream.hostname or "", upstream.port or 80)
-    with ExitStack() as exits:
-        relay = exits.enter_context(relaying(address, http_requests))
-        relayed = f"s3://{parts.netloc}{parts.path}?endpoint=http://127.0.0.1:{relay.port}"
-        subject, _ = exits.enter_context(_second_server(bench, postgres, relayed))
-
-        def trial() -> Mapping[str, float]:
-            repository = subject.create()
-            relay.take()
-            repository.push(pack, history.head)
-            counts = relay.take()
-            repository.check_head(history.head)
-            subject.delete(repository)
-            names = ("requests", "PUT", "GET", "COPY", "HEAD", "DELETE", "POST")
-            return {name: float(counts[name]) for name in names}
-
-        yield Contest({OURS: trial})
+COVERS = requirement("BG9", "BG10", "DP4")
 
 
 def _relayed(url: str, relay: Relay) -> str:
@@ -220,7 +117,7 @@ def memory(bench: Bench, shape: str = "big") -> Iterator[Contest]:
     with ExitStack() as exits:
         subject, process = bench.subject, None
         if bench.stack.process is not None:
-            fresh = _second_server(bench, *_parts(bench), works=True)
+            fresh = second_server(bench, *parts_of(bench), works=True)
             subject, second = exits.enter_context(fresh)
             process = second.process
 
@@ -249,30 +146,3 @@ def memory(bench: Bench, shape: str = "big") -> Iterator[Contest]:
             return found
 
         yield Contest({OURS: trial}, warm_ups=0)
-
-
-_SYNC = re.compile(r"\b(fsync|fdatasync|syncfs|sync|sync_file_range)\(")
-
-
-@contextmanager
-def fsyncs(bench: Bench, shape: str = "simple") -> Iterator[Contest]:
-    """Syncs of one clone by the command, counted by strace; what is not needed costs most there."""
-    history = bench.sources.history(shape)
-    repository = bench.subject.create()
-    repository.push(bench.sources.pack(shape), history.head)
-    repository.settle(history.head)
-    log, into = bench.work / "strace.log", bench.work / "clone"
-    environment = {"MUSEKIT_HOME": str(bench.subject.home)}
-    calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range"
-    traced = ["strace", "-f", "-o", str(log), "-e", calls]
-    words = [*traced, *MUSEKIT, "clone", repository.url, str(into), *bench.stack.flags]
-
-    def trial() -> Mapping[str, float]:
-        run(words, None, environment)
-        counts = Counter(found[1] for found in _SYNC.finditer(log.read_text()))
-        bench.sources.remove(into)
-        os.unlink(log)
-        return {"clone": float(sum(counts.values()))}
-
-    yield Contest({OURS: trial}, warm_ups=0)
-    bench.subject.delete(repository)

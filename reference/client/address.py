@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from reference.wire.errors import ProtocolError
 
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = re.compile(r"127\.[0-9]+\.[0-9]+\.[0-9]+")
 _PRINTABLE = re.compile(r"[!-~]+")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z]+)://(?P<user>[^/?#@]*@)?"
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^/?#@:\[\]]+))(?::(?P<port>[0-9]{0,5}))?"
+    r"(?P<target>(?:/[^?#]*)?(?:\?[^#]*)?)(?:#.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +61,23 @@ def split(url: object) -> tuple[Origin, str]:
     """An absolute URL as its origin and its request target."""
     if not isinstance(url, str) or not _PRINTABLE.fullmatch(url):
         raise ProtocolError("invalid", "a URL has printable ASCII characters only")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ProtocolError("invalid", "that is no URL") from None
-    if parts.scheme not in _PORTS or not host:
+    found = _URL.fullmatch(url)
+    scheme = found["scheme"].lower() if found else ""
+    if found is None or scheme not in _PORTS or int(found["port"] or 0) > 65535:
         raise ProtocolError("invalid", "a URL begins with http:// or https:// and a host")
-    if parts.username is not None:
+    if found["user"] is not None:
         raise ProtocolError("invalid", "a URL holds no user: requests are signed with your key")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Origin(parts.scheme, host, port or _PORTS[parts.scheme]), target
+    target: str = found["target"].removesuffix("?")
+    target = target if target.startswith("/") else "/" + target
+    host = (found["six"] or found["name"]).lower()
+    return Origin(scheme, host, int(found["port"] or 0) or _PORTS[scheme]), target
+
+
+def quoted(text: str) -> str:
+    """A text as the value of a query."""
+    return "".join(
+        chr(byte) if chr(byte) in _UNRESERVED else f"%{byte:02X}" for byte in text.encode()
+    )
 
 
 def split_repository(url: str) -> tuple[Origin, str, str]:

@@ -30,6 +30,9 @@ def add(command: Add) -> None:
             parser.add_argument("name", nargs="?", default="origin")
         parser.add_argument("--json", action="store_true", help="counts, bytes, milliseconds")
         parser.add_argument("--insecure", action="store_true", help="sign over plain http, too")
+        if name in ("clone", "fetch", "pull"):
+            limit = parser.add_argument("--limit", metavar="NAME=N", action="append", default=[])
+            limit.help = "take in this much, whatever the server announces: raw_bytes=4000000000"
     made["clone"].add_argument("dir", nargs="?")
     push = made["push"]
     push.add_argument("branch", nargs="?")

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 
 from reference.core import verification
+from reference.core.closure import Tree, rebuilt
 from reference.core.verification import Known
 from reference.store import durable, refs
 from reference.store.packs import FILE_MODE, PackFile, encode_index, folder
 from reference.wire import frames, provenance
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import blob_id
-from reference.wire.pack import DEFAULT_LIMITS, Pack
+from reference.wire.pack import Limits, Pack
 from reference.wire.reader import PackReader
 from reference.wire.records import Commit, Snapshot
-from reference.wire.snapshots import directories_of
 
 from .aside import aside
 from .fetch import Fetched, Offer, distrust, download, request, track
@@ -30,14 +29,14 @@ from .remote import Refs, Remote
 
 REMOTE = "origin"
 _FOLDERS = ("objects/sha256", "objects/pack", "commits", "snapshots", "refs/heads")
-Tree = tuple[dict[str, str], list[str]]
 
 
 class Received:
     """What has come so far: packs, each of which may stand on those before it."""
 
-    def __init__(self, dot: str) -> None:
+    def __init__(self, dot: str, limits: Limits) -> None:
         self.dot = dot
+        self._limits = limits
         self.packs: list[tuple[str, Pack]] = []
         self.commits: dict[str, Commit] = {}
         self.snapshots: dict[str, Snapshot] = {}
@@ -46,9 +45,9 @@ class Received:
         """Receives one pack, durable under its key; only its blobs are verified by then."""
         path = f"{folder(self.dot)}/{offer.mpack_id[7:]}.mpack"
         if os.path.exists(path) and durable.settle(path):
-            pack = PackFile(path).verified()
+            pack = PackFile(path).verified(self._limits)
         else:
-            pack = _receive(remote, offer, path)
+            pack = _receive(remote, offer, path, self._limits)
         index = encode_index(pack, path)  # not synced: one that is lost is made again
         durable.write(PackFile(path).index_path, index, mode=FILE_MODE, sync=False)
         self.packs.append((path, pack))
@@ -64,28 +63,20 @@ class Received:
         for _, pack in self.packs:
             verification.check_commits(pack.commits)
             provenance.verify_all(pack.commits)
-            verification.check_pack(pack, Known(commits, snapshots, objects, self.tree))
+            known = Known(commits, snapshots, objects, self.tree)
+            verification.check_pack(pack, known, self._limits)
             commits.update(record["commit_id"] for record in pack.commits)
             snapshots.update(record["snapshot_id"] for record in pack.snapshots)
             objects.update(pack.blob_ids)
 
     def tree(self, snapshot_id: str) -> Tree:
         """A snapshot's manifest and directories, as its deltas say."""
-        chain: list[Snapshot] = []
-        at: str | None = snapshot_id
-        while at is not None:
-            if at not in self.snapshots or len(chain) > len(self.snapshots):
-                raise ProtocolError("missing_snapshot", f"snapshot {at} was not sent, or is a loop")
-            chain.append(self.snapshots[at])
-            at = chain[-1]["parent_snapshot_id"]
-        manifest: dict[str, str] = {}
-        directories: list[str] = []
-        for record in reversed(chain):
-            for path in record["delta_remove"]:
-                manifest.pop(path, None)
-            manifest.update(record["delta_upsert"])
-            directories = list(directories_of(record, directories))
-        return manifest, directories
+        return rebuilt(self._snapshot, snapshot_id, lambda _: None)
+
+    def _snapshot(self, snapshot_id: str) -> Snapshot:
+        if snapshot_id not in self.snapshots:
+            raise ProtocolError("missing_snapshot", f"snapshot {snapshot_id} was not sent")
+        return self.snapshots[snapshot_id]
 
     def contents(self, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
         """Each wanted blob, by opening once each frame that holds one; rehashed."""
@@ -114,8 +105,8 @@ class Received:
                         at += size
 
 
-def _receive(remote: Remote, offer: Offer, path: str) -> Pack:
-    reader = PackReader(DEFAULT_LIMITS)
+def _receive(remote: Remote, offer: Offer, path: str, limits: Limits) -> Pack:
+    reader = PackReader(limits)
     with durable.draft(os.path.dirname(path)) as draft:
 
         def take(data: bytes) -> None:
@@ -158,7 +149,7 @@ def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) ->
         durable.sweep(dot)
     branch = known.default if known.default in heads else min(heads, default="main")
     refs.check_holdable(dot, branch, conflicts=False)
-    received = Received(dot)
+    received = Received(dot, known.takes)
     # the default branch first: alone it comes from the server's cache
     for wanted in ([heads[branch]] if heads else [], dict.fromkeys(heads.values())):
         want = [commit for commit in wanted if commit not in received.commits]
@@ -241,6 +232,8 @@ def _first_missing(root: str) -> str | None:
 
 def _remove(root: str, made: str | None) -> None:
     """Leaves nothing of a clone that failed: what it made goes, an empty folder is empty again."""
+    import shutil
+
     if made is not None:
         shutil.rmtree(made, ignore_errors=True)
         return

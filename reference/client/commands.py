@@ -17,7 +17,7 @@ from reference.wire.errors import ProtocolError
 
 from . import address
 from .progress import Steps
-from .remote import Remote
+from .remote import LIMITS, Remote
 
 if TYPE_CHECKING:
     from reference.keys import Identity
@@ -51,9 +51,19 @@ def _identity() -> Identity:
     return keys.load()
 
 
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in LIMITS or not (number.isascii() and number.isdigit()):
+        raise ProtocolError(
+            "invalid", f"--limit {text}: one of {', '.join(LIMITS)}, = and a number"
+        )
+    return name, int(number)
+
+
 @contextmanager
-def _connected(url: str, insecure: bool) -> Iterator[Remote]:
-    remote = Remote(url, _identity, insecure)
+def _connected(url: str, arguments: argparse.Namespace, insecure: bool = False) -> Iterator[Remote]:
+    takes = dict(map(_limit, getattr(arguments, "limit", ())))
+    remote = Remote(url, _identity, insecure or arguments.insecure, takes)
     try:
         yield remote
     finally:
@@ -68,9 +78,10 @@ def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[R
     if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
         why = f"no remote {name!r}: musekit remote add {name} URL"
         raise ProtocolError("not_found", why)
-    insecure = arguments.insecure or entry.get("insecure") is True
+    insecure = entry.get("insecure") is True
     # a collection waits: what is read for the server, or fetched and not yet named, stays
-    with durable.lock(repository.dot, exclusive=False), _connected(entry["url"], insecure) as made:
+    waits = durable.lock(repository.dot, exclusive=False)
+    with waits, _connected(entry["url"], arguments, insecure) as made:
         yield made
 
 
@@ -173,7 +184,7 @@ def clone(arguments: argparse.Namespace, here: Here) -> int:
     from .clone import clone as run
 
     steps = Steps()
-    with _connected(arguments.url, arguments.insecure) as remote:
+    with _connected(arguments.url, arguments) as remote:
         root = os.path.abspath(arguments.dir or remote.slug)
         result = run(remote, root, steps)
     text = f"{result.commits} commits, {result.blobs} blobs in {root}"
@@ -184,7 +195,7 @@ def clone(arguments: argparse.Namespace, here: Here) -> int:
 def ls_remote(arguments: argparse.Namespace, here: Here) -> int:
     """Lists a remote repository's branches."""
     steps = Steps()
-    with _connected(arguments.url, arguments.insecure) as remote, steps.step("refs"):
+    with _connected(arguments.url, arguments) as remote, steps.step("refs"):
         found = remote.refs()
     text = "\n".join(f"{head}  {branch}" for branch, head in sorted(found.heads.items()))
     fields = {"heads": found.heads, "default_branch": found.default}

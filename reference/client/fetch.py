@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from reference.core.history import reachable
+from reference.core.history import instant, newest_first, reachable
 from reference.store import refs
 from reference.wire.errors import STATUS, ProtocolError
 from reference.wire.ids import is_id
@@ -67,6 +68,21 @@ def sample(repository: Repository, starts: Sequence[str]) -> list[str]:
     return chosen
 
 
+def _have(repository: Repository, name: str) -> list[str]:
+    """What the remote had last time and our newest commits; a sample of all where it is new."""
+    known = refs.list_refs(repository.dot)
+    tracked = {head for branch, head in known.items() if branch.startswith(f"{name}/")}
+    others = set(known.values()) - tracked
+    if not tracked:
+        return sample(repository, sorted(others))
+    newest = newest_first(
+        lambda oid: parents(repository.commit(oid)),
+        lambda oid: instant(repository.commit(oid)["committed_at"]),
+        others,
+    )
+    return [*sorted(tracked), *islice(newest, SAMPLE)]
+
+
 def request(remote: Remote, want: Sequence[str], have: Sequence[str]) -> Offer:
     """Asks for a pack; one that a server has ready is asked for first.  [FETCH-023]"""
     body = {"want": list(want), "have": list(have), "capabilities": ["framed"]}
@@ -95,6 +111,9 @@ def distrust(remote: Remote, problem: ProtocolError) -> ProtocolError:
     """A pack that breaks a rule, as what it is to whoever asked for it."""
     if problem.extra.get("remote") or STATUS.get(problem.code) not in (413, 422):
         return problem
+    if problem.code == "too_large":
+        why = f"{remote.url} sent more than is taken: {problem.detail} (--limit NAME=N takes more)"
+        return ProtocolError("too_large", why, problem.requirement, remote=True)
     why = f"integrity check: what {remote.url} sent was refused: {problem}"
     return ProtocolError("integrity", why, problem.requirement)
 
@@ -102,14 +121,14 @@ def distrust(remote: Remote, problem: ProtocolError) -> ProtocolError:
 def fetch(repository: Repository, remote: Remote, name: str, steps: Steps) -> Fetched:
     """Brings all branches of a remote up to date as `name`/branch; moves no other."""
     with steps.step("refs"):
-        result = Fetched(remote.refs().heads)
+        said = remote.refs()
+        result = Fetched(said.heads)
     heads = dict.fromkeys(result.heads.values())
     want = [oid for oid in heads if repository.find_commit(oid) is None]
     if want:
         with steps.step("request"):
-            known = sorted(set(refs.list_refs(repository.dot).values()))
-            offer = request(remote, want, sample(repository, known))
-        with steps.step("download"), repository.intake() as intake:
+            offer = request(remote, want, _have(repository, name))
+        with steps.step("download"), repository.intake(said.takes) as intake:
             try:
                 download(remote, offer, intake.write)
                 pack = intake.install(offer.mpack_id)

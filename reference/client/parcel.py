@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-from reference.core.closure import Closure, closure
-from reference.store import packing
-from reference.store.packing import MEMORY_BYTES, Write
+from reference.core.closure import Closure, difference
 from reference.store.packs import CHUNK_BYTES, PackFile, list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX
 from reference.wire.pack import Limits
-from reference.wire.writer import write_plain
+
+from .transport import Write
+
+MEMORY_BYTES = 16 * 1024 * 1024
+"""Up to this size a pack is built once; a larger one is built again to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def parcel(
             if pack.tip == head:
                 yield _as_it_lies(pack, limits)
                 return
-    wanted = closure(repository.lookups(), [head], had)
+    wanted = difference(repository.lookups(), [head], had)
     entries = sum(
         len(s["delta_upsert"]) + len(s["delta_remove"]) + len(s.get("directories", ()))
         for s in wanted.snapshots
@@ -52,6 +54,8 @@ def parcel(
     if not framed:
         yield _measured(blobs, partial(_write_plain, repository, wanted, limits), limits)
         return
+    from reference.store import packing  # and with it threads, for which most pushes have no use
+
     with packing.Spool(repository) as spool:
         plans, payloads = packing.plan_frames(repository, wanted.objects, spool)
         _within("bytes of blobs", sum(sum(plan.sizes) for plan in plans), limits.raw_bytes)
@@ -63,10 +67,18 @@ def _as_it_lies(pack: PackFile, limits: Limits) -> Parcel:
     """A pack of the store that is exactly what is wanted; its key was checked when it came."""
     size = os.stat(pack.path).st_size
     _within("bytes of pack", size, limits.pack_bytes)
-    return Parcel(pack.key, size, len(pack.blob_ids), partial(packing.send_file, pack))
+    return Parcel(pack.key, size, len(pack.blob_ids), partial(_send_file, pack.path))
+
+
+def _send_file(path: str, write: Write) -> None:
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            write(chunk)
 
 
 def _write_plain(repository: Repository, wanted: Closure, limits: Limits, write: Write) -> None:
+    from reference.wire.writer import write_plain
+
     def blobs() -> Iterator[tuple[str, bytes]]:
         raw = 0
         for object_id in wanted.objects:

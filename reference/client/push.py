@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from reference.core.history import is_ancestor
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.records import parents
 
+from .address import quoted
 from .fetch import sample
-from .parcel import parcel
+from .parcel import Parcel, parcel
 from .progress import Steps, bar
 from .remote import Remote, texts
 
+BODY_BYTES = 1 << 20
+"""A pack up to this size is the body of one call; a larger one goes to where it is stored."""
 _COUNTED = ("commits", "snapshots", "blobs")
 
 
@@ -50,15 +54,12 @@ def push(
     with ExitStack() as stack:
         with steps.step("pack"):
             made = stack.enter_context(parcel(repository, head, had, refs.framed, refs.limits))
-        with steps.step("presign"):
-            fields = {"mpack_key": made.key, "size_bytes": made.size}
-            link = remote.write("push/mpack-presign", fields)
-        with steps.step("upload"), bar("pushing", made.size) as shown:
-            url = link.get("upload_url") or link.get("uploadUrl")
-            remote.upload(url, made.size, lambda write: made.send(shown.watch(write)))
-        with steps.step("unpack"):
-            move = {"mpack_key": made.key, "branch": branch, "head": head, "force": force}
-            answer = remote.write("push/unpack-mpack", move)
+        answer = None
+        if made.size <= BODY_BYTES:
+            with steps.step("unpack"):
+                answer = _in_one_call(remote, made, branch, head, force)
+        if answer is None:
+            answer = _in_three_calls(remote, made, branch, head, force, steps)
     stored = {f"stored_{name}": answer.get(f"{name}_written", 0) for name in _COUNTED}
     if answer.get("ok") is not True or not all(type(n) is int for n in stored.values()):
         raise remote.nonsense("an answer to unpack that is not ok, or counts that are none")
@@ -72,6 +73,36 @@ def push(
         already_present=_named(repository, head, had, made.blobs) - stored["stored_blobs"],
         pack_bytes=made.size,
     )
+
+
+def _in_one_call(
+    remote: Remote, made: Parcel, branch: str, head: str, force: bool
+) -> dict[str, Any] | None:
+    """The pack as a body; nothing where a server does not take it so."""
+    parts: list[bytes] = []
+    made.send(parts.append)
+    query = f"branch={quoted(branch)}&head={quoted(head)}&force={str(force).lower()}"
+    try:
+        return remote.write(f"push/unpack?{query}", b"".join(parts))
+    except ProtocolError as problem:
+        if problem.code not in ("not_found", "method_not_allowed"):
+            raise
+        return None
+
+
+def _in_three_calls(
+    remote: Remote, made: Parcel, branch: str, head: str, force: bool, steps: Steps
+) -> dict[str, Any]:
+    """A link, the upload, and the word that it is there."""
+    with steps.step("presign"):
+        fields = {"mpack_key": made.key, "size_bytes": made.size}
+        link = remote.write("push/mpack-presign", fields)
+    with steps.step("upload"), bar("pushing", made.size) as shown:
+        url = link.get("upload_url") or link.get("uploadUrl")
+        remote.upload(url, made.size, lambda write: made.send(shown.watch(write)))
+    with steps.step("unpack"):
+        move = {"mpack_key": made.key, "branch": branch, "head": head, "force": force}
+        return remote.write("push/unpack-mpack", move)
 
 
 def _named(repository: Repository, head: str, had: Sequence[str], sent: int) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from reference.wire.errors import ProtocolError
@@ -16,6 +15,7 @@ from reference.wire.pack import DEFAULT_LIMITS, Limits
 
 from . import transport
 from .address import Origin, split, split_repository, unreachable
+from .http import Answer
 from .transport import ANSWER_BYTES, LOST, QUOTED_CHARACTERS, Again, Body, Connections, Write
 
 if TYPE_CHECKING:  # what signing needs is imported by who signs
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # what signing needs is imported by who signs
 
 CHUNK_BYTES = 1 << 18
 LIMITS = tuple(field.name for field in fields(Limits))
+CEILING = 16
+"""How many times the default limits a server may announce and be believed."""
 _HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found"})
 """What a server says to somebody who may just not have signed."""
 
@@ -35,18 +37,25 @@ class Refs:
     default: str
     framed: bool
     limits: Limits
+    takes: Limits
+    """What the client takes in from it."""
 
 
 class Remote:
     """A server's repository; reads are signed only when the server insists, writes always."""
 
     def __init__(
-        self, url: str, identity: Callable[[], Identity] | None = None, insecure: bool = False
+        self,
+        url: str,
+        identity: Callable[[], Identity] | None = None,
+        insecure: bool = False,
+        takes: Mapping[str, int] | None = None,
     ) -> None:
         self.origin, self.owner, self.slug = split_repository(url)
         self.url = f"{self.origin}/{self.owner}/{self.slug}"
         self._identity = identity
         self._insecure = insecure
+        self._takes = takes or {}
         self._signs = False
         self._connections = Connections()
 
@@ -67,13 +76,18 @@ class Remote:
         known = {name: limits[name] for name in LIMITS if type(limits.get(name)) is int}
         framed = "framed" in texts(found, "capabilities")
         default = str(found.get("default_branch"))
-        return Refs(heads, default, framed, replace(DEFAULT_LIMITS, **known))
+        takes = {
+            name: max(n, min(known.get(name, n), CEILING * n))
+            for name, n in asdict(DEFAULT_LIMITS).items()
+        }
+        announced = replace(DEFAULT_LIMITS, **known)
+        return Refs(heads, default, framed, announced, Limits(**{**takes, **self._takes}))
 
-    def read(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
         """A call of this repository that changes nothing."""
         return self.call("POST", f"/{self.owner}/{self.slug}/{path}", body)
 
-    def write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def write(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
         """A call of this repository that its owner must sign."""
         self._signs = True
         return self.read(path, body)
@@ -95,18 +109,22 @@ class Remote:
                 raise
 
     def call(
-        self, method: str, target: str, value: Mapping[str, Any] | None = None
+        self, method: str, target: str, value: Mapping[str, Any] | bytes | None = None
     ) -> dict[str, Any]:
         """The answer to one call; a read that was hidden is asked for once more, signed."""
-        body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
+        kind = "application/octet-stream" if isinstance(value, bytes) else "application/json"
+        if isinstance(value, bytes):
+            body = value
+        else:
+            body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
         try:
-            raw = transport.retrying(lambda: self._call(method, target, body))
+            raw = transport.retrying(lambda: self._call(method, target, body, kind))
         except ProtocolError as problem:
             if self._signs or problem.code not in _HIDDEN or not self._could_sign():
                 raise
             self._signs = True
             try:
-                raw = transport.retrying(lambda: self._call(method, target, body))
+                raw = transport.retrying(lambda: self._call(method, target, body, kind))
             except ProtocolError as signed:
                 self._signs = False
                 raise problem if signed.code == "unauthenticated" else signed from None
@@ -119,10 +137,10 @@ class Remote:
             raise self.nonsense(f"no JSON object but {start!r}")
         return answer
 
-    def _call(self, method: str, target: str, body: bytes) -> bytes:
+    def _call(self, method: str, target: str, body: bytes, kind: str) -> bytes:
         headers = {"Accept": "application/json"}
         if body:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = kind
         secrets = []
         if self._signs:
             headers["Authorization"] = self._sign(method, target, body)
@@ -211,7 +229,7 @@ class Remote:
             at = 0
             if response.status == 206:
                 at = done
-                if not response.getheader("Content-Range", "").startswith(f"bytes {done}-"):
+                if not response.headers.get("content-range", "").startswith(f"bytes {done}-"):
                     raise self.nonsense("another part of the pack than was asked for")
             for chunk in self._chunks(origin, response):
                 fresh = chunk[max(done - at, 0) :]
@@ -226,11 +244,11 @@ class Remote:
             self._connections.drop(origin)
             raise
 
-    def _chunks(self, origin: Origin, response: HTTPResponse) -> Iterator[bytes]:
+    def _chunks(self, origin: Origin, response: Answer) -> Iterator[bytes]:
         try:
             while chunk := response.read(CHUNK_BYTES):
                 yield chunk
-            if response.length:
+            if response.rest:
                 raise ConnectionError("the answer was cut short")
         except LOST as problem:
             self._connections.drop(origin)

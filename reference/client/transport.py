@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, TypeVar
 
 from reference.wire.errors import STATUS, ProtocolError
 
 from .address import Origin, unreachable
+from .http import Answer, Connection
 
 T = TypeVar("T")
 Write = Callable[[bytes], object]
@@ -32,7 +31,7 @@ ATTEMPTS = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 ANSWER_BYTES = 64 * 1024 * 1024
 QUOTED_CHARACTERS = 200
-LOST = (ConnectionError, TimeoutError, ssl.SSLError, HTTPException)
+LOST = (ConnectionError, TimeoutError)
 """What comes of the network, as against the disk that a pack is read from or written to."""
 _BUSY = frozenset({502, 503, 504})
 _CODE_OF = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
@@ -66,7 +65,7 @@ class Connections:
     """One kept connection for each origin."""
 
     def __init__(self) -> None:
-        self._open: dict[Origin, HTTPConnection] = {}
+        self._open: dict[Origin, Connection] = {}
 
     def close(self) -> None:
         """Closes them all."""
@@ -76,7 +75,7 @@ class Connections:
 
     def exchange(
         self, origin: Origin, method: str, target: str, headers: Mapping[str, str], body: Body
-    ) -> HTTPResponse:
+    ) -> Answer:
         """One request and the head of its answer; raises `Again` where none came."""
         kept = origin in self._open
         try:
@@ -85,32 +84,29 @@ class Connections:
             self.drop(origin)
             if kept:  # the server may have closed what was idle: that is not yet a failure
                 return self.exchange(origin, method, target, headers, body)
-            if isinstance(problem, ssl.SSLCertVerificationError):  # nor will it on the next attempt
-                raise unreachable(origin, problem) from None
             raise Again(unreachable(origin, problem)) from None
 
     def _exchange(
         self, origin: Origin, method: str, target: str, headers: Mapping[str, str], body: Body
-    ) -> HTTPResponse:
-        connection = self._open.get(origin) or self._connect(origin)
-        connection.putrequest(method, target, skip_host=True)
+    ) -> Answer:
+        connection = self._open.get(origin)
+        if connection is None or not connection.is_free:
+            self.drop(origin)
+            connection = self._connect(origin)
         length, send = body
-        connection.putheader("Host", origin.authority)
-        if method != "GET":
-            connection.putheader("Content-Length", str(length))
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
+        sized = {} if method == "GET" else {"Content-Length": str(length)}
+        plain = {"Host": origin.authority, "Accept-Encoding": "identity"}
+        connection.request(method, target, {**plain, **sized, **headers})
         try:
             send(connection.send)
         except LOST:  # a server that refuses early answers, then stops reading
             try:
-                return connection.getresponse()
+                return connection.answer()
             except LOST:
                 raise ConnectionError("the connection was lost while sending") from None
-        return connection.getresponse()
+        return connection.answer()
 
-    def _connect(self, origin: Origin) -> HTTPConnection:
+    def _connect(self, origin: Origin) -> Connection:
         problem: OSError | None = None
         for address in origin.addresses():
             try:
@@ -120,12 +116,9 @@ class Connections:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.scheme == "https":
-                context = ssl.create_default_context()
-                sock = context.wrap_socket(sock, server_hostname=origin.host)
+                sock = _secured(origin, sock)
             sock.settimeout(ANSWER_SECONDS)
-            connection = self._open[origin] = HTTPConnection(origin.host, origin.port)
-            connection.auto_open = 0  # what it opened by itself would be neither checked nor TLS
-            connection.sock = sock
+            connection = self._open[origin] = Connection(sock)
             return connection
         raise ConnectionError(problem.strerror if problem else "it has no address")
 
@@ -135,11 +128,11 @@ class Connections:
         if connection is not None:
             connection.close()
 
-    def read(self, origin: Origin, response: HTTPResponse, limit: int) -> bytes:
+    def read(self, origin: Origin, response: Answer, limit: int) -> bytes:
         """An answer's body, or its first `limit` bytes."""
         try:
             raw = response.read(limit)
-            if response.length:
+            if response.rest:
                 if len(raw) < limit:
                     raise ConnectionError("the answer was cut short")
                 self.drop(origin)
@@ -149,7 +142,18 @@ class Connections:
             raise Again(unreachable(origin, problem)) from None
 
 
-def check_status(origin: Origin, response: HTTPResponse, raw: bytes, secrets: list[str]) -> None:
+def _secured(origin: Origin, sock: socket.socket) -> socket.socket:
+    import ssl  # whose import costs what three requests do
+
+    try:
+        return ssl.create_default_context().wrap_socket(sock, server_hostname=origin.host)
+    except ssl.SSLCertVerificationError as problem:  # nor will it on the next attempt
+        raise unreachable(origin, problem) from None
+    except ssl.SSLError as problem:
+        raise ConnectionError(str(problem)) from None
+
+
+def check_status(origin: Origin, response: Answer, raw: bytes, secrets: list[str]) -> None:
     """Raises what the server refused with, unless it did not."""
     status = response.status
     if 200 <= status < 300:
@@ -159,7 +163,7 @@ def check_status(origin: Origin, response: HTTPResponse, raw: bytes, secrets: li
         raise ProtocolError("io", why, remote=True)
     problem = refusal(origin, status, raw, secrets)
     if status in _BUSY:
-        after = response.getheader("Retry-After", "")
+        after = response.headers.get("retry-after", "")
         raise Again(problem, float(after) if after.isdecimal() else None)
     raise problem
 

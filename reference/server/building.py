@@ -18,7 +18,7 @@ from reference.wire.writer import FramePlan, write_framed, write_plain
 
 from . import history
 from .blobs import PLACES, open_frame
-from .objects import ObjectStore, pack_key
+from .objects import ObjectStore, Outgoing, pack_key
 from .service import Repo
 
 if TYPE_CHECKING:
@@ -43,23 +43,28 @@ async def places(db: Connection, repo: Repo, objects: Collection[str]) -> dict[s
     """Where each of these blobs can be read."""
     found = await db.fetch(
         f"""
-        WITH place AS MATERIALIZED (
-            SELECT DISTINCT ON (blob_id) * FROM ({PLACES} AND o.blob_id = ANY($2)) AS all_places
-            ORDER BY blob_id, mpack_id
-        ), frame AS (
-            SELECT mpack_id, frame_offset, count(*) AS blobs FROM mpack_index
-            WHERE mpack_id IN (SELECT mpack_id FROM place) GROUP BY 1, 2
-        )
-        SELECT place.*, frame.blobs, mpacks.form
-        FROM place JOIN frame USING (mpack_id, frame_offset) JOIN mpacks USING (mpack_id)
+        SELECT DISTINCT ON (blob_id) p.*, mpacks.form
+        FROM ({PLACES} AND o.blob_id = ANY($2)) AS p JOIN mpacks USING (mpack_id)
+        ORDER BY blob_id, mpack_id
         """,
         repo.raw,
         history.raws(set(objects)),
     )
+    at = sorted({(row["mpack_id"], row["frame_offset"]) for row in found})
+    counted = await db.fetch(
+        """
+        SELECT f.*, (SELECT count(*) FROM mpack_index i
+            WHERE i.mpack_id = f.mpack_id AND i.frame_offset = f.frame_offset) AS blobs
+        FROM unnest($1::bytea[], $2::bigint[]) AS f (mpack_id, frame_offset)
+        """,
+        [mpack_id for mpack_id, _ in at],
+        [offset for _, offset in at],
+    )
+    blobs = {(row["mpack_id"], row["frame_offset"]): row["blobs"] for row in counted}
     by_id = {}
-    for blob, mpack, *row, blobs, form in found:
-        object_id = from_raw(blob)
-        by_id[object_id] = Place(from_raw(mpack), Row(object_id, *row), blobs, form == "framed")
+    for blob, mpack, *row, form in found:
+        object_id, size = from_raw(blob), blobs[mpack, row[0]]
+        by_id[object_id] = Place(from_raw(mpack), Row(object_id, *row), size, form == "framed")
     if missing := set(objects) - by_id.keys():
         raise ProtocolError("storage_down", f"no pack holds {min(missing)} any more")
     return by_id
@@ -70,8 +75,8 @@ def build(
     sent: Closure,
     where: Mapping[str, Place],
     framed: bool,
-) -> str:
-    """Writes the pack and returns its key."""
+) -> tuple[str, Outgoing]:
+    """Writes the pack; its key, and what keeps it under that key or lets go of it."""
     source = _Source(objects, where)
     outgoing = objects.outgoing()
     digest = sha256()
@@ -88,13 +93,12 @@ def build(
         else:
             blobs = ((object_id, source.blob(object_id)) for object_id in sent.objects)
             write_plain(write, sent.commits, sent.snapshots, blobs, len(sent.objects))
-        mpack_id = PREFIX + digest.hexdigest()
-        outgoing.keep(pack_key(mpack_id))
-    except FileNotFoundError:
-        raise ProtocolError("storage_down", "a pack that the index names is gone") from None
-    finally:
+    except BaseException as problem:
         outgoing.close()
-    return mpack_id
+        if isinstance(problem, FileNotFoundError):
+            raise ProtocolError("storage_down", "a pack that the index names is gone") from None
+        raise
+    return PREFIX + digest.hexdigest(), outgoing
 
 
 class _Source:

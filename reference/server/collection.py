@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from reference.store import durable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 UPLOAD_GRACE_SECONDS = 2 * 3600.0
 PACK_GRACE_SECONDS = 2 * 3600.0
 """For packs without a row: longer than the link to one lives."""
+PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.05
+"""How long it looks for a moment without a push before it makes pushes wait."""
 _NEEDED = """
     EXISTS (SELECT FROM fetch_mpack_cache c WHERE c.mpack_id = m.mpack_id)
     OR EXISTS (
@@ -39,7 +42,7 @@ async def collect(service: Service) -> dict[str, int]:
     listed = dict(await asyncio.to_thread(lambda: list(objects.list("packs/"))))
     old = {_pack_id(key) for key, age in listed.items() if age > PACK_GRACE_SECONDS}
     async with service.database.transaction() as db:
-        await db.execute("SELECT pg_advisory_xact_lock($1)", GC_LOCK)
+        await _alone(db)
         lost = await _drop_lost_packs(db, objects, {_pack_id(key) for key in listed})
         expired = await db.fetch(
             "DELETE FROM fetch_mpack_cache WHERE expires_at <= now() RETURNING mpack_id"
@@ -61,6 +64,16 @@ async def collect(service: Service) -> dict[str, int]:
     return {**counts, "snapshots": snapshots, **lost}
 
 
+async def _alone(db: Connection) -> None:
+    """Keeps everybody from adding packs; who would stand in line meanwhile, it lets pass first."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while monotonic() < deadline:
+        if await db.fetchval("SELECT pg_try_advisory_xact_lock($1)", GC_LOCK):
+            return
+        await asyncio.sleep(PAUSE_SECONDS)
+    await db.execute("SELECT pg_advisory_xact_lock($1)", GC_LOCK)
+
+
 def _pack_id(key: str) -> str:
     return PREFIX + os.path.basename(key)
 
@@ -75,7 +88,7 @@ async def _packs_with_rows(db: Connection) -> set[str]:
 async def purge_stale_index(service: Service) -> dict[str, int]:
     """Drops the index rows of packs that the object store says are gone, and counts them."""
     async with service.database.transaction() as db:
-        await db.execute("SELECT pg_advisory_xact_lock($1)", GC_LOCK)
+        await _alone(db)
         return await _drop_lost_packs(db, service.objects, set())
 
 
@@ -134,5 +147,9 @@ async def _drop_snapshots(db: Connection) -> int:
         ) DELETE FROM snapshots s
           WHERE NOT EXISTS (SELECT FROM kept WHERE kept.snapshot_id = s.snapshot_id)
         """
+    )
+    await db.execute(
+        "DELETE FROM manifests m WHERE NOT EXISTS"
+        " (SELECT FROM snapshots s WHERE s.snapshot_id = m.snapshot_id)"
     )
     return int(status.rpartition(" ")[2])

@@ -43,7 +43,12 @@ class Database:
         """Connects, or raises `database_down`."""
         with _translated():
             self._pool = await asyncpg.create_pool(
-                self.dsn, min_size=1, max_size=size, timeout=10, connection_class=_Session
+                self.dsn,
+                min_size=1,
+                max_size=size,
+                timeout=10,
+                connection_class=_Session,
+                server_settings={"jit": "off"},  # compiling takes longer than any statement here
             )
 
     async def close(self) -> None:

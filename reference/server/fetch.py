@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from reference.core.closure import closure
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import from_raw, to_raw
 
 from . import building, history, writing
+from .gathering import gather
 from .objects import pack_key
 from .operations import log
 from .service import Call, Repo, Service
@@ -95,21 +95,23 @@ async def build(
 ) -> Cached:
     """Builds and keeps a pack; a clone's gets its row in the same transaction."""
     async with service.database.session() as db:
-        look = await history.lookups(db, repo.raw)
-    sent = await asyncio.to_thread(closure, look, want, have)
-    async with service.database.session() as db:
+        sent = await gather(db, repo.raw, set(want), set(have))
         places = await building.places(db, repo, sent.objects)
-    # Collection waits until the row is there; without a row the pack is young, and spared.
-    async with service.database.transaction() as db:
-        await writing.begin_adding(db)
-        mpack_id = await asyncio.to_thread(
-            building.build, service.objects, sent, places, form == "framed"
-        )
-        counts = len(sent.commits), len(set(sent.objects))
-        if len(set(want)) == 1 and not have:
-            if not await db.fetchval(
-                "SELECT 1 FROM repos WHERE repo_id = $1 FOR KEY SHARE", repo.raw
-            ):
-                raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
-            await writing.cache_pack(db, repo, want[0], form, mpack_id, *counts)
+    mpack_id, outgoing = await asyncio.to_thread(
+        building.build, service.objects, sent, places, form == "framed"
+    )
+    counts = len(sent.commits), len(set(sent.objects))
+    try:
+        # Collection waits until the row is there; without a row the pack is young, and spared.
+        async with service.database.transaction() as db:
+            await writing.begin_adding(db)
+            await asyncio.to_thread(outgoing.keep, pack_key(mpack_id))
+            if len(set(want)) == 1 and not have:
+                if not await db.fetchval(
+                    "SELECT 1 FROM repos WHERE repo_id = $1 FOR KEY SHARE", repo.raw
+                ):
+                    raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
+                await writing.cache_pack(db, repo, want[0], form, mpack_id, *counts)
+    finally:
+        await asyncio.to_thread(outgoing.close)
     return mpack_id, *counts

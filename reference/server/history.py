@@ -1,35 +1,23 @@
-"""What a repository's rows say: commits, snapshots, who descends from whom."""
+"""What a repository's rows say: commits, and who descends from whom.
+
+Commits are numbered as they arrive, so whoever asks reads from the end, as far as needed.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from reference.core.closure import Lookups
-from reference.core.history import reachable
-from reference.wire import snapshots
+from reference.core.history import Sweep, instant
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import Manifest, from_raw, to_raw
-from reference.wire.records import Commit, Snapshot, parents
-
-from .rows import snapshot_of
+from reference.wire.ids import from_raw, to_raw
+from reference.wire.records import Commit
 
 if TYPE_CHECKING:
     from .database import Connection
 
-Tree = tuple[Manifest, Sequence[str]]
-_CHAIN = """
-    WITH RECURSIVE chain AS (
-        SELECT snapshot_id, parent_snapshot_id FROM snapshots WHERE snapshot_id = ANY($1)
-        UNION
-        SELECT s.snapshot_id, s.parent_snapshot_id
-        FROM snapshots s JOIN chain c ON s.snapshot_id = c.parent_snapshot_id
-    ) SELECT snapshot_id, parent_snapshot_id, delta, directories
-      FROM snapshots WHERE snapshot_id IN (SELECT snapshot_id FROM chain)
-"""
+_WINDOW, _LARGEST_WINDOW = 64, 16384
 
 
 def raws(ids: Iterable[str]) -> list[bytes]:
@@ -49,16 +37,46 @@ async def known(db: Connection, table: str, repo: bytes, ids: Collection[str]) -
     return {from_raw(row["id"]) for row in found}
 
 
-async def graph(db: Connection, repo: bytes) -> dict[str, list[str]]:
-    """Every commit of the repository with its parents."""
+async def positions(db: Connection, repo: bytes, ids: Collection[str]) -> dict[str, int]:
+    """Those of `ids` that the repository has, and the number that each arrived as."""
+    if not ids:
+        return {}
     rows = await db.fetch(
-        "SELECT commit_id, parent_commit_id, parent2_commit_id FROM commits WHERE repo_id = $1",
+        "SELECT commit_id, position FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)",
         repo,
+        raws(set(ids)),
     )
-    return {
-        from_raw(own): [from_raw(parent) for parent in (first, second) if parent is not None]
-        for own, first, second in rows
-    }
+    return {from_raw(row["commit_id"]): row["position"] for row in rows}
+
+
+async def last_position(db: Connection, repo: bytes) -> int:
+    """The number of the commit that arrived last; 0 in an empty repository."""
+    found = await db.fetchval("SELECT max(position) FROM commits WHERE repo_id = $1", repo)
+    return found or 0
+
+
+async def sweep(
+    db: Connection, repo: bytes, found: Sweep[bytes], starts: Iterable[str], above: int = 0
+) -> None:
+    """Shows `found` the commits, from the last of `starts` to arrive, until it has seen enough."""
+    window = _WINDOW
+    position = await db.fetchval(
+        "SELECT max(position) FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)",
+        repo,
+        raws(starts),
+    )
+    while position is not None and not found.done:
+        rows = await db.fetch(
+            "SELECT commit_id, parent_commit_id, parent2_commit_id, position FROM commits"
+            " WHERE repo_id = $1 AND position <= $2 AND position > $3"
+            f" ORDER BY position DESC LIMIT {window}",
+            *(repo, position, above),
+        )
+        for own, first, second, _ in rows:
+            parents_ = () if first is None else (first,) if second is None else (first, second)
+            found.take(own, parents_)
+        position = rows[-1]["position"] - 1 if len(rows) == window else None
+        window = min(4 * window, _LARGEST_WINDOW)
 
 
 async def descends(db: Connection, repo: bytes, starts: Iterable[str], ancestor: str) -> bool:
@@ -71,6 +89,7 @@ async def descends(db: Connection, repo: bytes, starts: Iterable[str], ancestor:
             SELECT parent FROM line JOIN commits c USING (commit_id),
                    unnest(ARRAY[c.parent_commit_id, c.parent2_commit_id]) AS parent
             WHERE c.repo_id = $1 AND parent IS NOT NULL AND line.commit_id <> $3
+            AND c.position > (SELECT position FROM commits WHERE repo_id = $1 AND commit_id = $3)
         ) SELECT EXISTS (SELECT FROM line WHERE commit_id = $3)
         """,
         repo,
@@ -99,59 +118,20 @@ async def commit(db: Connection, repo: bytes, commit_id: str) -> Commit:
     return record
 
 
-class Trees:
-    """Manifests rebuilt from deltas that were loaded before."""
-
-    def __init__(self, records: Mapping[str, Snapshot]) -> None:
-        self._records = records
-        self._recent: dict[str, Tree] = {}
-
-    def tree(self, snapshot_id: str) -> Tree:
-        """The manifest and directories of a snapshot."""
-        chain: list[Snapshot] = []
-        at: str | None = snapshot_id
-        manifest: dict[str, str] = {}
-        directories: Sequence[str] = ()
-        while at is not None:
-            if at in self._recent:
-                manifest, directories = dict(self._recent[at][0]), self._recent[at][1]
-                break
-            chain.append(self._records[at])
-            at = chain[-1]["parent_snapshot_id"]
-        for record in reversed(chain):
-            for path in record["delta_remove"]:
-                del manifest[path]
-            manifest.update(record["delta_upsert"])
-            directories = snapshots.directories_of(record, directories)
-        if len(self._recent) > 16:
-            del self._recent[next(iter(self._recent))]
-        self._recent[snapshot_id] = (manifest, directories)
-        return manifest, directories
+async def records(db: Connection, repo: bytes, ids: Collection[str]) -> dict[str, Commit]:
+    """The records of these commits."""
+    rows = await db.fetch(
+        "SELECT record FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)", repo, raws(ids)
+    )
+    found = (json.loads(row["record"]) for row in rows)
+    return {record["commit_id"]: record for record in found}
 
 
-async def trees(db: Connection, snapshot_ids: Iterable[str]) -> Callable[[str], Tree]:
-    """How to rebuild these snapshots; their deltas are loaded with one statement."""
-    wanted = raws(snapshot_ids)
-    rows = await db.fetch(_CHAIN, wanted) if wanted else []
-    return Trees({from_raw(row["snapshot_id"]): snapshot_of(row) for row in rows}).tree
-
-
-async def lookups(db: Connection, repo: bytes) -> Lookups:
-    """All records of the repository, for whoever computes a closure."""
-    texts = await db.fetch("SELECT record FROM commits WHERE repo_id = $1", repo)
-    refs = await db.fetch("SELECT snapshot_id FROM snapshot_refs WHERE repo_id = $1", repo)
-    rows = await db.fetch(_CHAIN, [row["snapshot_id"] for row in refs])
-    commits: dict[str, Commit] = {}
-    for row in texts:
-        record = json.loads(row["record"])
-        commits[record["commit_id"]] = record
-    records = {from_raw(row["snapshot_id"]): snapshot_of(row) for row in rows}
-    return Lookups(commits.get, records.__getitem__, Trees(records).tree)
-
-
-def parents_in(records: Mapping[str, Commit]) -> Callable[[str], list[str]]:
-    """Looks up parents among `records`; a commit that is not there has none."""
-    return lambda commit_id: parents(records[commit_id]) if commit_id in records else []
+async def merge_bases(db: Connection, repo: bytes, ours: str, theirs: str) -> list[str]:
+    """The best common ancestors of two commits, one of which may be the other's."""
+    found = Sweep([to_raw(ours)], [to_raw(theirs)])
+    await sweep(db, repo, found, [ours, theirs])
+    return [from_raw(base) for base in found.bases]
 
 
 async def newest_base(
@@ -160,30 +140,16 @@ async def newest_base(
     """The acknowledged commit to build on: the newest that `want`, or a branch, has.  [HTTP-029]"""
     if not ack:
         return None
-    edges = await graph(db, repo)
-
-    def parents_of(commit_id: str) -> list[str]:
-        return edges.get(commit_id, [])
-
     heads = (await branch_heads(db, repo)).values()
     for starts in (want, heads):
-        found = set(reachable(parents_of, starts)).intersection(ack)
-        inner = {parent for own in found for parent in parents_of(own)}
-        if best := found - set(reachable(parents_of, inner)):
+        found = Sweep(map(to_raw, starts), met=set(map(to_raw, ack)))
+        await sweep(db, repo, found, starts)
+        if found.bases:
             rows = await db.fetch(
                 "SELECT commit_id, record ->> 'committed_at' AS at FROM commits"
                 " WHERE repo_id = $1 AND commit_id = ANY($2)",
                 repo,
-                raws(best),
+                sorted(found.bases),
             )
             return min((-instant(row["at"]), from_raw(row["commit_id"])) for row in rows)[1]
     return None
-
-
-def instant(committed_at: str) -> float:
-    """The moment that a commit's time names, whatever its offset and fraction."""
-    whole, fraction, offset = re.fullmatch(
-        r"([^.Z+]+?)(\.\d+)?(Z|[+-]\d\d:\d\d)", committed_at
-    ).groups()  # type: ignore[union-attr]  # its form was checked when it came in
-    moment = datetime.fromisoformat(whole + ("+00:00" if offset == "Z" else offset))
-    return moment.timestamp() + float(fraction or 0)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import to_raw
+from reference.wire.ids import from_raw, to_raw
 
-from . import fetch, writing
+from . import fetch, history, writing
 from .collection import collect
 from .intake import read_pack
 from .objects import pack_key
@@ -29,11 +29,22 @@ if TYPE_CHECKING:
     from .database import Connection
 
 MAX_ATTEMPTS = 8
-POLL_SECONDS = 1.0
-PAUSE_SECONDS = 1.0
+POLL_SECONDS = 0.5
+PAUSE_SECONDS = 0.25
 STUCK_SECONDS = 600.0
 COLLECT_SECONDS = 3600.0
 Payload = dict[str, Any]
+_TIPS = """
+    SELECT DISTINCT head_commit_id AS tip, form, EXISTS (
+        SELECT FROM fetch_mpack_cache c WHERE c.repo_id = $1 AND c.form = f.form
+        AND c.tip_commit_id = head_commit_id AND expires_at > now()) AS fresh
+    FROM branches CROSS JOIN unnest(ARRAY['framed', 'plain']) AS f (form)
+    WHERE repo_id = $1 AND head_commit_id = ANY($2)
+"""
+_IS_LAST = """
+    SELECT NOT EXISTS (SELECT FROM jobs WHERE state = 'waiting' AND job_id > $1
+        AND type = 'fetch.mpack.prebuild' AND payload ->> 'repo_id' = $2)
+"""
 
 
 async def oldest_waiting(db: Connection) -> float:
@@ -69,14 +80,15 @@ async def index(service: Service, payload: Payload) -> None:
     if repo is None:
         return
     async with service.database.session() as db:
-        here = await db.fetchval(
-            "SELECT count(*) FROM mpack_index i JOIN object_refs o USING (blob_id)"
-            " JOIN mpack_refs m ON m.repo_id = o.repo_id AND m.mpack_id = i.mpack_id"
-            " WHERE i.mpack_id = $1 AND o.repo_id = $2",
+        whole = await db.fetchval(
+            "SELECT p.blobs = (SELECT count(*) FROM mpack_index i JOIN object_refs o"
+            " USING (blob_id) WHERE i.mpack_id = p.mpack_id AND o.repo_id = m.repo_id)"
+            " FROM mpacks p JOIN mpack_refs m USING (mpack_id)"
+            " WHERE p.mpack_id = $1 AND m.repo_id = $2",
             to_raw(key),
             repo.raw,
         )
-    if here == payload.get("blobs"):
+    if whole:  # as many as were counted when the pack was verified
         return
     chunks = _chunks(service, pack_key(key))
     try:
@@ -86,7 +98,7 @@ async def index(service: Service, payload: Payload) -> None:
     async with service.database.transaction() as db:
         await writing.begin(db, repo)
         await writing.copy(db, writing.PackTables(repo, key, intake.pack).blobs())
-        await writing.add_pack(db, repo, key, intake.pack.size, intake.form)
+        await writing.add_pack(db, repo, key, intake.pack, intake.form)
     log("index repaired", mpack=key, repo=repo.id)
 
 
@@ -97,30 +109,32 @@ def _chunks(service: Service, key: str, size: int = 1 << 20) -> Any:
         start += len(chunk)
 
 
-async def prebuild(service: Service, payload: Payload) -> None:
-    """Builds the clone pack of each tip that has none that is fresh.  [JOB-006]"""
+async def prebuild(service: Service, payload: Payload) -> float | None:
+    """Builds the clone pack of each tip that has none that is fresh.  [JOB-006]
+
+    Framed ones at once; plain ones a little later, for a clone often follows a push, and goes
+    first.  A job that a later one of its repository waits behind leaves everything to that one.
+    """
     repo, started = await _repo(service, payload), perf_counter()
     if repo is None:
-        return
-    hits = misses = 0
-    for tip in payload["tip_commit_ids"]:
-        for form in ("framed", "plain"):
-            async with service.database.session() as db:
-                is_tip = await db.fetchval(
-                    "SELECT 1 FROM branches WHERE repo_id = $1 AND head_commit_id = $2",
-                    repo.raw,
-                    to_raw(tip),
-                )
-                fresh = await fetch.cached(db, repo, tip, form)
-            if fresh is not None or not is_tip:
-                hits += fresh is not None
-                continue
-            if hits and not misses:  # a clone often follows a push: it goes first
-                await asyncio.sleep(PAUSE_SECONDS)
-            await fetch.build(service, repo, [tip], [], form)
-            misses += 1
+        return None
+    tips, hits, misses = payload["tip_commit_ids"], -1, 0
+    forms = ("framed",) if payload["attempt"] == 1 else ("framed", "plain")
+    while True:
+        async with service.database.session() as db:
+            found = await db.fetch(_TIPS, repo.raw, history.raws(set(tips)))
+            is_last = await db.fetchval(_IS_LAST, payload["job_id"], repo.id)
+        missing = [(row["form"], row["tip"]) for row in found if not row["fresh"]]
+        hits = len(found) - len(missing) if hits < 0 else hits
+        due = [(form, tip) for form, tip in missing if form in forms]
+        if not due or not is_last:
+            break
+        form, tip = min(due)
+        await fetch.build(service, repo, [from_raw(tip)], [], form)
+        misses += 1
     ms = round((perf_counter() - started) * 1000, 1)
-    log("prebuild", tips=len(payload["tip_commit_ids"]), hits=hits, misses=misses, elapsed_ms=ms)
+    log("prebuild", tips=len(tips), hits=hits, misses=misses, elapsed_ms=ms)
+    return PAUSE_SECONDS if missing and is_last else None
 
 
 async def gc(service: Service, payload: Payload) -> None:
@@ -128,7 +142,7 @@ async def gc(service: Service, payload: Payload) -> None:
     log("collected", **await collect(service))
 
 
-HANDLERS: dict[str, Callable[[Service, Payload], Awaitable[None]]] = {
+HANDLERS: dict[str, Callable[[Service, Payload], Awaitable[float | None]]] = {
     "mpack.index": index,
     "fetch.mpack.prebuild": prebuild,
     "gc": gc,
@@ -160,34 +174,33 @@ async def run_one(service: Service) -> bool:
         )
         if job is None:  # another worker was quicker
             return True
-        problem = await _run(service, job)
+        problem, pause = await _run(service, job)
         if problem is None:
-            state = "done"
+            state = "done" if pause is None else "waiting"
         else:
             state = "dead" if job["attempts"] >= MAX_ATTEMPTS else "waiting"
             log("job failed", job=job_id, type=job["type"], state=state, error=problem)
         await db.execute(
             "UPDATE jobs SET state = $2, error = $3,"
             " finished_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE now() END,"
-            " run_after = now() + interval '1 second' * power(2, attempts) WHERE job_id = $1",
-            job_id,
-            state,
-            problem,
+            " run_after = now() + interval '1 second' * coalesce($4, power(2, attempts))"
+            " WHERE job_id = $1",
+            *(job_id, state, problem, pause),
         )
     service.metrics.count("jobs", type=job["type"], state=state)
     return True
 
 
-async def _run(service: Service, job: asyncpg.Record) -> str | None:
-    """What went wrong, if anything did."""
+async def _run(service: Service, job: asyncpg.Record) -> tuple[str | None, float | None]:
+    """What went wrong, if anything did, and when to run it again, if it is not done."""
     handler = HANDLERS.get(job["type"])
     if handler is None:
-        return f"no such job: {job['type']}"
+        return f"no such job: {job['type']}", None
+    known = {"job_id": job["job_id"], "attempt": job["attempts"]}
     try:
-        await handler(service, json.loads(job["payload"]))
+        return None, await handler(service, {**json.loads(job["payload"]), **known})
     except (ProtocolError, asyncpg.PostgresError, OSError, LookupError, ValueError) as problem:
-        return f"{type(problem).__name__}: {problem}"[:2000]
-    return None
+        return f"{type(problem).__name__}: {problem}"[:2000], None
 
 
 async def run_until_idle(service: Service) -> None:

@@ -17,6 +17,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 
 from reference.wire.errors import ProtocolError
 from reference.wire.pack import DEFAULT_LIMITS, Limits
@@ -165,7 +166,11 @@ def server_for(service: Service, sock: socket.socket) -> uvicorn.Server:
 
 REVIVE_SECONDS = 0.5
 SWITCH_SECONDS = 0.0005
-"""How long a thread that verifies may keep the interpreter while requests wait."""
+"""How long a thread that verifies may keep the interpreter while requests wait.
+
+Beside a verification one round trip of the loop took 0.9 ms (95th percentile) at Python's 5 ms,
+0.22 ms at this, 0.36 ms at a fifth of it, and the verification itself cost the same each time.
+"""
 
 
 async def _revive(embedded: Embedded) -> None:
@@ -177,6 +182,7 @@ async def _revive(embedded: Embedded) -> None:
 
 async def _serve(options: argparse.Namespace, dsn: str, embedded: Embedded | None) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
+    await run_in_threadpool(int)  # imports what the first download would wait for
     limits = Limits(**dict(options.limit))
     async with opened(dsn, options.objects, options.data, limits) as service:
         sock = listen(options.host, options.port)

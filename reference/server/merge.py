@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from reference.core.history import is_ancestor, merge_base
-from reference.core.merge import three_way
+from reference.core.merge import Tree, three_way
 from reference.wire import ids, snapshots
 from reference.wire.errors import ProtocolError
 from reference.wire.names import check_tree
 from reference.wire.records import check_commit
 
-from . import history, rows, writing
-from .history import Tree
+from . import history, rows, trees, writing
 from .service import Call, Repo
 
 if TYPE_CHECKING:
@@ -36,17 +34,13 @@ async def merge(call: Call) -> Response:
             if branch not in heads:
                 raise ProtocolError("unknown_branch", f"no branch {branch} here", "HTTP-037")
         ours, theirs = heads[target], heads[source]
-        edges = await history.graph(db, repo.raw)
-
-        def parents_of(commit_id: str) -> list[str]:
-            return edges.get(commit_id, [])
-
-        if is_ancestor(parents_of, theirs, ours):
+        bases = await history.merge_bases(db, repo.raw, ours, theirs)
+        if bases == [theirs]:
             return call.answer({"ok": True, "commit_id": ours, "result": "up_to_date"})
-        if is_ancestor(parents_of, ours, theirs):
+        if bases == [ours]:
             head, result = theirs, "fast_forward"
         else:
-            base = merge_base(parents_of, ours, theirs)
+            base = min(bases, default=None)  # [STORE-069]
             message = f"Merge branch '{source}' into {target}"
             author = call.signer or ""
             head = await _write_merge(db, repo, base, ours, theirs, message, author, target)
@@ -67,14 +61,13 @@ async def _write_merge(
     branch: str,
 ) -> str:
     """Writes the merge commit and its snapshot, or says where both sides differ."""
-    of = {
-        commit_id: (await history.commit(db, repo.raw, commit_id))["snapshot_id"]
-        for commit_id in filter(None, (base, ours, theirs))
-    }
-    tree = await history.trees(db, of.values())
-    before: Tree = tree(of[base]) if base else ({}, ())
-    mine = tree(of[ours])
-    merged = three_way(before, mine, tree(of[theirs]))
+    heads = [commit_id for commit_id in (base, ours, theirs) if commit_id is not None]
+    records = await history.records(db, repo.raw, heads)
+    of = {commit_id: record["snapshot_id"] for commit_id, record in records.items()}
+    loaded = await trees.load(db, of.values())
+    before: Tree = loaded.tree(of[base]) if base else ({}, ())
+    mine = loaded.tree(of[ours])
+    merged = three_way(before, mine, loaded.tree(of[theirs]))
     if merged.conflicts:
         raise ProtocolError(
             "merge_conflict",
@@ -84,12 +77,15 @@ async def _write_merge(
         )
     check_tree(merged.manifest, merged.directories)
     new = ids.snapshot_id(merged.manifest, merged.directories)
+    last = await history.last_position(db, repo.raw)
+    raw = [ids.to_raw(new)]
     tables: list[writing.MakeTable] = [
-        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [ids.to_raw(new)])
+        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, raw, last)
     ]
     if new != of[ours]:
         delta = snapshots.between(new, merged.manifest, merged.directories, of[ours], *mine)
         tables.append(partial(rows.snapshots, [delta]))
+        await trees.keep(db, loaded.due(new, {new: delta}))
     record = {
         "snapshot_id": new,
         "message": message,
@@ -100,5 +96,5 @@ async def _write_merge(
         "parent2_commit_id": theirs,
     }
     commit = check_commit({**record, "commit_id": ids.commit_id(record)})
-    await writing.copy(db, [*tables, partial(rows.commits, repo.raw, [commit])])
+    await writing.copy(db, [*tables, partial(rows.commits, repo.raw, [commit], last)])
     return str(commit["commit_id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -16,12 +16,14 @@ from reference.core.verification import Known
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, from_raw, to_raw
 from reference.wire.names import check_branch
-from reference.wire.pack import Pack
+from reference.wire.pack import Limits, Pack
 
-from . import history, writing
+from . import history, trees, writing
 from .intake import Intake, is_closure, read_pack
 from .objects import CHUNK_BYTES, Incoming, ObjectStore, pack_key, upload_key
+from .rows import parents_in
 from .service import Call, Repo, Service
+from .trees import Trees
 
 if TYPE_CHECKING:
     from .database import Connection
@@ -181,7 +183,7 @@ async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict
         current = await _check_move(db, repo, nothing, move)
         if current != move.head:
             await writing.move_branch(db, repo, move.branch, current, move.head)
-            await writing.enqueue_push_jobs(db, repo, key, None)
+            await writing.enqueue_push_jobs(db, repo, key)
     return dict.fromkeys(_COUNTS.values(), 0)
 
 
@@ -196,9 +198,10 @@ async def _take_in(
             await history.known(db, "snapshot_refs", repo.raw, needs.snapshots | needs.bases),
             await history.known(db, "object_refs", repo.raw, needs.objects),
         )
-        trees = await history.trees(db, needs.bases & known.snapshots)
-    known = Known(known.commits, known.snapshots, known.objects, trees)
-    proof = asyncio.create_task(asyncio.to_thread(_prove, service, pack, known, upload))
+        stands_on = await trees.load(db, needs.bases & known.snapshots)
+    known = Known(known.commits, known.snapshots, known.objects, stands_on.tree)
+    given = (service.limits, intake, known, stands_on, upload, move.head)
+    proof = asyncio.create_task(asyncio.to_thread(_prove, *given))
     try:
         async with service.database.transaction() as db:
             await writing.begin(db, repo)
@@ -211,36 +214,44 @@ async def _take_in(
                 return dict.fromkeys(_COUNTS.values(), 0)  # the same push, a moment ago
             if current != move.head:
                 await writing.move_branch(db, repo, move.branch, current, move.head)
+            last = await history.last_position(db, repo.raw)
+            tables = writing.PackTables(repo, intake.key, pack, last)
             with service.metrics.timed("push_phase", phase="write"):
-                written = await writing.copy(db, writing.PackTables(repo, intake.key, pack).all())
+                is_indexed, there = await writing.shared(db, intake.key, pack)
+                written = await writing.copy(db, tables.all(is_indexed, there))
             with service.metrics.timed("push_phase", phase="verify"):
-                await proof
-            blobs = len(set(pack.blob_ids))
-            await writing.enqueue_push_jobs(db, repo, intake.key, blobs)
-            await _keep_pack(db, service, repo, intake, upload, move.head)
+                found = await proof
+            await trees.keep(db, found.manifests)
+            await writing.enqueue_push_jobs(db, repo, intake.key)
+            await writing.add_pack(db, repo, intake.key, pack, intake.form)
+            if found.is_closure:
+                counts = len(pack.commits), len(pack.blob_ids)
+                await writing.cache_pack(db, repo, move.head, intake.form, intake.key, *counts)
+            with service.metrics.timed("push_phase", phase="keep"):  # [PUSH-006]
+                await asyncio.to_thread(upload.accept, pack_key(intake.key))
     finally:
         await asyncio.wait([proof])
         proof.exception()  # was raised above, unless something else was first
     return {name: written[table] for table, name in _COUNTS.items()}
 
 
-def _prove(service: Service, pack: Pack, known: Known, upload: Incoming) -> None:
+class Proof(NamedTuple):
+    """What came to light on the way."""
+
+    manifests: list[tuple[bytes, bytes]]
+    is_closure: bool
+
+
+def _prove(
+    limits: Limits, intake: Intake, known: Known, stands_on: Trees, upload: Incoming, head: str
+) -> Proof:
     """What is left to verify, while the database takes rows that count only if it holds."""
-    verification.check_pack(pack, known, service.limits)
-    upload.seal()
-
-
-async def _keep_pack(
-    db: Connection, service: Service, repo: Repo, intake: Intake, upload: Incoming, head: str
-) -> None:
-    """Keeps the verified bytes where only the server writes.  [PUSH-006]"""
     pack = intake.pack
-    await writing.add_pack(db, repo, intake.key, pack.size, intake.form)
-    if await asyncio.to_thread(is_closure, intake, head):
-        counts = len(pack.commits), len(pack.blob_ids)
-        await writing.cache_pack(db, repo, head, intake.form, intake.key, *counts)
-    with service.metrics.timed("push_phase", phase="keep"):
-        await asyncio.to_thread(upload.accept, pack_key(intake.key))
+    verification.check_pack(pack, known, limits, intake.needs)
+    upload.seal()
+    added = {record["snapshot_id"]: record for record in reversed(pack.snapshots)}
+    named = [record["snapshot_id"] for record in pack.commits if record["commit_id"] == head]
+    return Proof(stands_on.due(named[0], added) if named else [], is_closure(intake, head))
 
 
 async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str | None:
@@ -258,7 +269,7 @@ async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str
     if current is None or move.force or current == move.head:
         return current
     records = {record["commit_id"]: record for record in pack.commits}
-    line = set(reachable(history.parents_in(records), [move.head]))
+    line = set(reachable(parents_in(records), [move.head]))
     if current in line:
         return current
     if await history.descends(db, repo.raw, line - records.keys(), current):

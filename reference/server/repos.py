@@ -16,7 +16,7 @@ from reference.wire.ids import check_id, from_raw, is_id, to_raw
 from reference.wire.provenance import KEY_PREFIX, load_key
 from reference.wire.records import Snapshot, check_commit
 
-from . import auth, history, rows, writing
+from . import auth, history, rows, trees, writing
 from .service import Call, Repo, derived_id
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ async def _initialize(db: Connection, repo: Repo, now: datetime) -> None:
     commit = check_commit({**record, "commit_id": ids.commit_id(record)})
     await writing.begin(db, repo)
     tables = [
-        partial(rows.commits, repo.raw, [commit]),
+        partial(rows.commits, repo.raw, [commit], 0),
         partial(rows.snapshots, [snapshot]),
-        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [to_raw(empty)]),
+        partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [to_raw(empty)], 0),
     ]
     await writing.copy(db, tables)
     await writing.move_branch(db, repo, "main", None, commit["commit_id"])
@@ -167,7 +167,7 @@ async def get_snapshot(call: Call) -> Response:
     async with call.service.database.session() as db:
         if not await history.known(db, "snapshot_refs", call.repo.raw, [snapshot_id]):
             raise ProtocolError("unknown_snapshot", f"no snapshot {snapshot_id} here", "AUTH-013")
-        manifest, directories = (await history.trees(db, [snapshot_id]))(snapshot_id)
+        manifest, directories = (await trees.load(db, [snapshot_id])).tree(snapshot_id)
     return call.answer(
         {
             "snapshot_id": snapshot_id,

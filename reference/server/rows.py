@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from reference.core.history import reachable
 from reference.wire.ids import from_raw, to_raw
 from reference.wire.pack import Pack
-from reference.wire.records import Commit, Snapshot
+from reference.wire.records import Commit, Snapshot, parents
 
 if TYPE_CHECKING:
     import asyncpg
@@ -22,7 +23,7 @@ _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _ID = b"\0\0\0\x20"
 _TEXT_OID = 25
-_FRAME, _SPAN = Struct(">iqiqi?"), Struct(">iqiq")
+_FRAME, _SPAN, _NUMBER = Struct(">iqiqi?"), Struct(">iqiq"), Struct(">iq")
 _pack_message: Callable[[object], bytes] = msgpack.Packer().pack
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -52,12 +53,15 @@ def _texts(items: Sequence[str] | None) -> bytes:
     return _field(head + b"".join(_field(item.encode()) for item in items))
 
 
-def commits(repo: bytes, records: Iterable[Commit]) -> Table:
-    """Rows of `commits`; of two records with one id the first counts."""
-    start = b"\0\6" + _ID + repo
+def commits(repo: bytes, records: Sequence[Commit], last: int) -> Table:
+    """Rows of `commits`, numbered on from `last`; of two records with one id the first counts."""
+    start = b"\0\7" + _ID + repo
+    parents_of = parents_in({record["commit_id"]: record for record in records})
+    order = reachable(parents_of, [record["commit_id"] for record in records])
+    position = {commit_id: last + n for n, commit_id in enumerate(order, start=1)}
     return _table(
         "commits",
-        "repo_id commit_id snapshot_id parent_commit_id parent2_commit_id record",
+        "repo_id commit_id snapshot_id parent_commit_id parent2_commit_id record position",
         (
             start
             + _id(object_id)
@@ -65,6 +69,7 @@ def commits(repo: bytes, records: Iterable[Commit]) -> Table:
             + _id(record["parent_commit_id"])
             + _id(record["parent2_commit_id"])
             + _field(_dump(record).encode())
+            + _NUMBER.pack(8, position[object_id])
             for object_id, record in _unique("commit_id", records)
         ),
     )
@@ -94,10 +99,10 @@ def _unique(name: str, records: Iterable[dict[str, Any]]) -> list[tuple[str, dic
     return sorted(found.items())
 
 
-def references(table: str, column: str, repo: bytes, ids: Iterable[bytes]) -> Table:
-    """Rows of a table that says which repository has what; the ids in order, each once."""
-    start = b"\0\2" + _ID + repo + _ID
-    return _table(table, f"repo_id {column}", [start + own for own in ids])
+def references(table: str, column: str, repo: bytes, ids: Iterable[bytes], last: int) -> Table:
+    """Rows of a table that says which repository has what since when; the ids in order, once."""
+    start, end = b"\0\3" + _ID + repo + _ID, _NUMBER.pack(8, last)
+    return _table(table, f"repo_id {column} since", [start + own + end for own in ids])
 
 
 def index(mpack: bytes, places: Mapping[bytes, bytes], blobs: Iterable[bytes]) -> Table:
@@ -108,6 +113,11 @@ def index(mpack: bytes, places: Mapping[bytes, bytes], blobs: Iterable[bytes]) -
         "blob_id mpack_id frame_offset frame_length stored offset length",
         [start + blob + middle + places[blob] for blob in blobs],
     )
+
+
+def parents_in(records: Mapping[str, Commit]) -> Callable[[str], list[str]]:
+    """Looks up parents among `records`; a commit that is not there has none."""
+    return lambda commit_id: parents(records[commit_id]) if commit_id in records else []
 
 
 def places(contents: Pack) -> dict[bytes, bytes]:

@@ -109,6 +109,34 @@ MIGRATIONS = (
     );
     CREATE INDEX ON jobs (priority DESC, job_id) WHERE state = 'waiting';
     """,
+    # Commits of a repository are numbered as they arrive, parents first; `since` is the number
+    # of the last one that was there before.  So what is new to somebody is read from the end.
+    """
+    ALTER TABLE commits ADD COLUMN position bigint;
+    CREATE INDEX upgrade_first ON commits (repo_id, parent_commit_id);
+    CREATE INDEX upgrade_second ON commits (repo_id, parent2_commit_id);
+    WITH RECURSIVE line AS (
+        SELECT repo_id, commit_id, 1 AS depth FROM commits WHERE parent_commit_id IS NULL
+        UNION
+        SELECT c.repo_id, c.commit_id, line.depth + 1 FROM line JOIN commits c
+        ON c.repo_id = line.repo_id AND line.commit_id IN (c.parent_commit_id, c.parent2_commit_id)
+    ), numbered AS (
+        SELECT repo_id, commit_id,
+            row_number() OVER (PARTITION BY repo_id ORDER BY max(depth)) AS position
+        FROM line GROUP BY repo_id, commit_id
+    ) UPDATE commits c SET position = n.position FROM numbered n
+      WHERE c.repo_id = n.repo_id AND c.commit_id = n.commit_id;
+    DROP INDEX upgrade_first, upgrade_second;
+    ALTER TABLE commits ALTER COLUMN position SET NOT NULL;
+    CREATE UNIQUE INDEX ON commits (repo_id, position);
+    ALTER TABLE snapshot_refs ADD COLUMN since bigint NOT NULL DEFAULT 0;
+    ALTER TABLE object_refs ADD COLUMN since bigint NOT NULL DEFAULT 0;
+    ALTER TABLE mpacks ADD COLUMN blobs integer;
+    CREATE TABLE manifests (snapshot_id bytea PRIMARY KEY, payload bytea NOT NULL);
+    ALTER TABLE manifests ALTER COLUMN payload SET STORAGE EXTERNAL;
+    DROP INDEX mpack_index_mpack_id_idx;
+    CREATE INDEX ON mpack_index (mpack_id, frame_offset);
+    """,
 )
 
 

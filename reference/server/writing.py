@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import to_raw
+from reference.wire.ids import from_raw, to_raw
 from reference.wire.pack import Pack
 
 from . import history, rows
@@ -45,8 +45,9 @@ async def begin(db: Connection, repo: Repo) -> None:
 class PackTables:
     """The rows that a verified pack adds; what two tables share is computed once."""
 
-    def __init__(self, repo: Repo, key: str, contents: Pack) -> None:
+    def __init__(self, repo: Repo, key: str, contents: Pack, last: int = 0) -> None:
         self._repo = repo.raw
+        self._last = last
         self._key = to_raw(key)
         self._contents = contents
 
@@ -58,23 +59,41 @@ class PackTables:
     def _blobs(self) -> list[bytes]:
         return sorted(self._places)
 
-    def blobs(self) -> list[MakeTable]:
-        """Where each blob lies, and that this repository has it."""
-        return [
+    def blobs(self, is_indexed: bool = False) -> list[MakeTable]:
+        """Where each blob lies, unless that is known, and that this repository has it."""
+        tables = [
             lambda: rows.index(self._key, self._places, self._blobs),
-            lambda: rows.references("object_refs", "blob_id", self._repo, self._blobs),
+            lambda: rows.references("object_refs", "blob_id", self._repo, self._blobs, self._last),
         ]
+        return tables[is_indexed:]
 
-    def all(self) -> list[MakeTable]:
-        """Blobs, snapshots and commits."""
+    def all(self, is_indexed: bool = False, there: Collection[str] = ()) -> list[MakeTable]:
+        """Blobs, snapshots and commits; without what all repositories share and is there."""
         snapshots = self._contents.snapshots
         ids = history.raws({record["snapshot_id"] for record in snapshots})
+        fresh = [record for record in snapshots if record["snapshot_id"] not in there]
         return [
-            *self.blobs(),
-            lambda: rows.snapshots(snapshots),
-            lambda: rows.references("snapshot_refs", "snapshot_id", self._repo, ids),
-            lambda: rows.commits(self._repo, self._contents.commits),
+            *self.blobs(is_indexed),
+            lambda: rows.snapshots(fresh),
+            lambda: rows.references("snapshot_refs", "snapshot_id", self._repo, ids, self._last),
+            lambda: rows.commits(self._repo, self._contents.commits, self._last),
         ]
+
+
+async def shared(db: Connection, key: str, contents: Pack) -> tuple[bool, set[str]]:
+    """Whether the index has all of the pack, and which of its snapshots are there.
+
+    To copy what is there costs more than the rest: a copy that fails, then one around it.
+    """
+    row = await db.fetchrow(
+        "SELECT (SELECT p.blobs = (SELECT count(*) FROM mpack_index WHERE mpack_id = $1)"
+        " FROM mpacks p WHERE mpack_id = $1) AS is_indexed,"
+        " ARRAY(SELECT snapshot_id FROM snapshots WHERE snapshot_id = ANY($2)) AS there",
+        to_raw(key),
+        history.raws({record["snapshot_id"] for record in contents.snapshots}),
+    )
+    assert row is not None
+    return bool(row["is_indexed"]), set(map(from_raw, row["there"]))
 
 
 async def copy(db: Connection, tables: Sequence[MakeTable]) -> dict[str, int]:
@@ -119,14 +138,15 @@ def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
-async def add_pack(db: Connection, repo: Repo, key: str, size: int, form: str) -> None:
+async def add_pack(db: Connection, repo: Repo, key: str, contents: Pack, form: str) -> None:
     """The rows that say that this repository accepted this pack."""
     await db.execute(
-        "INSERT INTO mpacks (mpack_id, size_bytes, form) VALUES ($1, $2, $3)"
+        "INSERT INTO mpacks (mpack_id, size_bytes, form, blobs) VALUES ($1, $2, $3, $4)"
         " ON CONFLICT DO NOTHING",
         to_raw(key),
-        size,
+        contents.size,
         form,
+        len(set(contents.blob_ids)),
     )
     await db.execute(
         "INSERT INTO mpack_refs VALUES ($1, $2) ON CONFLICT DO NOTHING", repo.raw, to_raw(key)
@@ -165,12 +185,12 @@ async def move_branch(
         raise ProtocolError("ref_moved", f"{branch} was moved by somebody else meanwhile")
 
 
-async def enqueue_push_jobs(db: Connection, repo: Repo, key: str, blobs: int | None) -> None:
+async def enqueue_push_jobs(db: Connection, repo: Repo, key: str) -> None:
     """The work that follows a push, known from the moment that it counts.  [JOB-001, JOB-002]"""
     await db.execute(
         "INSERT INTO jobs (type, payload, priority) VALUES ('mpack.index', json_build_object("
-        "'mpack_key', $1::text, 'repo_id', $2::text, 'blobs', $3::int), $4)",
-        *(key, repo.id, blobs, JOB_PRIORITY),
+        "'mpack_key', $1::text, 'repo_id', $2::text), $3)",
+        *(key, repo.id, JOB_PRIORITY),
     )
     await enqueue_prebuild(db, repo)
 

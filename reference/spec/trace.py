@@ -1,7 +1,8 @@
 """Follows each requirement to its checks and mutants, and each row of the checklist to its checks.
 
-Fails on a MUST that nothing checks, a row without proof, a claim to an unknown id, and an excuse
-that has outlived its reason. Run as `nox -s trace`, or `python -m reference.spec.trace`.
+Fails on a MUST that nothing checks, a row without proof, a claim to an unknown id, an excuse that
+has outlived its reason, and a frozen requirement that changed without a word in the changelog.
+Run as `nox -s trace`, or `python -m reference.spec.trace`.
 """
 
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference.spec import checklist, requirements
+from reference.spec import checklist, releases, requirements
 from reference.spec.checklist import PARTS, Row
 from reference.spec.marks import Mark, find_checks, find_mutants
 from reference.spec.requirements import Requirement
@@ -46,6 +47,7 @@ def trace(root: Path) -> Trace:
         problems += _requirement_problems(demand, _names(checks, demand.id))
     for row in rows:
         problems += _row_problems(row, [mark for mark in checks if mark.id == row.id])
+    problems += releases.problems_of(folder, requirements.VERSION, demands)
     return Trace(demands, rows, checks, mutants, problems)
 
 

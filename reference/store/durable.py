@@ -46,10 +46,13 @@ def is_temp(name: str) -> bool:
     return _TEMP_NAME.fullmatch(name) is not None
 
 
-def _some(written: int) -> int:
-    if written == 0:
-        raise OSError(errno.EIO, "write took no bytes")
-    return written
+def _write_all(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.write(fd, view)
+        if written == 0:
+            raise OSError(errno.EIO, "write took no bytes")
+        view = view[written:]
 
 
 class Draft:
@@ -79,9 +82,7 @@ class Draft:
 
     def write(self, data: bytes | memoryview) -> None:
         """Takes the next bytes, all of them."""
-        view = memoryview(data)
-        while view:
-            view = view[_some(os.write(self._fd, view)) :]
+        _write_all(self._fd, data)
 
     def seal(self, mode: int | None = None, mtime_ns: int | None = None) -> None:
         """Makes the bytes durable, still under the temp name."""
@@ -180,9 +181,7 @@ def write_new(path: str, data: bytes) -> None:
     """A file in a folder that nobody knows of yet: not atomic, not synced, never over another."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[_some(os.write(fd, view)) :]
+        _write_all(fd, data)
     finally:
         os.close(fd)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import Manifest
@@ -10,6 +11,7 @@ from reference.wire.manifests import walk
 from reference.wire.records import Snapshot, parents
 
 from . import loose, refs
+from .packs import list_packs
 from .repository import Repository
 
 
@@ -21,7 +23,7 @@ def problems(repository: Repository) -> list[str]:
 def _problems(repository: Repository) -> Iterator[str]:
     for name in loose.misplaced(repository.dot):
         yield f"{name}: not a file of this store's layout"
-    for pack in repository.packs(again=True):
+    for pack in list_packs(repository.dot):
         try:
             pack.verified()
         except ProtocolError as problem:
@@ -48,20 +50,17 @@ def _problems(repository: Repository) -> Iterator[str]:
         for parent in parents(commit):
             if parent not in commits:
                 yield f"commit {object_id}: its parent {parent} is missing"
-    for branch, head in refs.list_refs(repository.dot).items():
-        if head not in commits:
-            yield f"branch {branch}: its commit {head} is missing"
-    yield from _head_problems(repository, commits)
-
-
-def _head_problems(repository: Repository, commits: set[str]) -> Iterator[str]:
-    try:
-        _, commit = refs.read_head(repository.dot)
-    except ProtocolError as problem:
-        yield f"HEAD: {problem.detail}"
-        return
-    if commit is not None and commit not in commits:
-        yield f"HEAD: its commit {commit} is missing"
+    named: dict[str, Callable[[], str | None]] = {"HEAD": lambda: refs.read_head(repository.dot)[1]}
+    for branch in refs.branches(repository.dot):
+        named[f"branch {branch}"] = partial(refs.read, repository.dot, branch)
+    for name, read in named.items():
+        try:
+            head = read()
+        except ProtocolError as problem:
+            yield f"{name}: {problem.detail}"
+            continue
+        if head is not None and head not in commits:
+            yield f"{name}: its commit {head} is missing"
 
 
 def snapshot_problems(

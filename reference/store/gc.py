@@ -13,9 +13,9 @@ from reference.wire.errors import ProtocolError
 from reference.wire.ids import is_id
 from reference.wire.records import parents
 
-from . import durable, fsck, loose, refs, state
+from . import durable, fsck, loose, refs, removal, state
 from .packing import build_framed
-from .packs import PackFile
+from .removal import Kept, contents
 from .repository import Repository
 
 GRACE_SECONDS = 14 * 24 * 3600
@@ -24,8 +24,6 @@ PACK_BEYOND = 2000
 
 
 Record = dict[str, Any]
-Kept = dict[str, set[str]]
-"""Ids that stay, by kind."""
 
 
 def collect(repository: Repository, grace_seconds: float = GRACE_SECONDS) -> int:
@@ -39,60 +37,9 @@ def collect(repository: Repository, grace_seconds: float = GRACE_SECONDS) -> int
         swept = durable.sweep(repository.root)
         if sum(map(len, reached.values())) > PACK_BEYOND:
             _pack(repository, reached)
-        removed = _remove_loose(repository, keep) + _remove_packs(repository, keep)
+        removed = removal.remove_all_but(repository, keep)
         repository.forget()
         return swept + removed
-
-
-def _remove_loose(repository: Repository, keep: Kept) -> int:
-    """What stands on something goes before it, so that a crash leaves nothing without its base."""
-    removed = 0
-    sure = [pack for pack in repository.packs() if durable.settle(pack.path)]
-    for kind in loose.KINDS:
-        packed = {oid for pack in sure for oid in loose.PACKED_IDS[kind](pack)}
-        lying = set(loose.iter_ids(repository.dot, kind))
-        doubled = lying & keep[kind] & packed
-        durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in doubled))
-        for wave in _waves(repository, kind, lying - keep[kind]):
-            durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in wave))
-            removed += len(wave)
-    return removed
-
-
-def _waves(repository: Repository, kind: str, going: set[str]) -> Iterator[set[str]]:
-    """Groups to remove one after the other: first what no other stands on."""
-    stands_on = {oid: _bases(repository, kind, oid) & going for oid in going}
-    while stands_on:
-        needed = set().union(*stands_on.values())
-        wave = stands_on.keys() - needed or set(stands_on)  # corrupt ones may stand on each other
-        yield wave
-        for object_id in wave:
-            del stands_on[object_id]
-
-
-def _bases(repository: Repository, kind: str, object_id: str) -> set[str]:
-    try:
-        if kind == "commits":
-            return set(parents(repository.commit(object_id)))
-        if kind == "snapshots":
-            return {repository.snapshot(object_id)["parent_snapshot_id"]} - {None}
-    except ProtocolError:
-        pass  # damaged: nothing can be read off it, and it goes
-    return set()
-
-
-def _remove_packs(repository: Repository, keep: Kept) -> int:
-    removed = 0
-    for pack in repository.packs(again=True):
-        held = _contents(pack)
-        if all(held[kind].isdisjoint(keep[kind]) for kind in held):
-            durable.remove(pack.path, pack.index_path)
-            removed += sum(map(len, held.values()))
-    return removed
-
-
-def _contents(pack: PackFile) -> Kept:
-    return {kind: set(ids_of(pack)) for kind, ids_of in loose.PACKED_IDS.items()}
 
 
 def _keep_young(repository: Repository, keep: Kept, before: float) -> None:
@@ -113,13 +60,13 @@ def _keep_young(repository: Repository, keep: Kept, before: float) -> None:
             pack
             for pack in waiting
             if os.stat(pack.path).st_mtime > before
-            or any(not ids.isdisjoint(keep[kind]) for kind, ids in _contents(pack).items())
+            or any(not ids.isdisjoint(keep[kind]) for kind, ids in contents(pack).items())
         ]
         if not staying:
             return
         young = {kind: set() for kind in loose.KINDS}
         for pack in staying:
-            _merge(young, _contents(pack))
+            _merge(young, contents(pack))
         waiting = [pack for pack in waiting if pack not in staying]
 
 
@@ -128,12 +75,17 @@ def _merge(keep: Kept, more: Kept) -> None:
         keep[kind] |= ids
 
 
-def _roots(repository: Repository) -> Iterator[str]:
-    """Every commit or object that a ref, HEAD or a state file names."""
+def _named(repository: Repository) -> Iterator[str]:
+    """The commits that a ref or HEAD names: without one of them nothing may go."""
     yield from refs.list_refs(repository.dot).values()
     _, commit = refs.read_head(repository.dot)
     if commit is not None:
         yield commit
+
+
+def _roots(repository: Repository) -> Iterator[str]:
+    """Every commit or object that a ref, HEAD or a state file names."""
+    yield from _named(repository)
     for value in state.all_values(repository.dot):
         yield from _ids_in(value)
 
@@ -152,7 +104,7 @@ def _ids_in(value: object) -> Iterator[str]:
 def _closure(repository: Repository, roots: Iterable[str], strict: bool) -> Kept:
     """The roots and what they stand on; where `strict`, a gap is an `integrity` error."""
     keep: Kept = {"commits": set(), "snapshots": set(), "objects": set()}
-    heads = set(refs.list_refs(repository.dot).values()) if strict else set()
+    named = set(_named(repository)) if strict else set()
     starts = set()
 
     def found(look: Callable[[str], Record | None], object_id: str) -> Record | None:
@@ -161,10 +113,17 @@ def _closure(repository: Repository, roots: Iterable[str], strict: bool) -> Kept
         except ProtocolError:
             if strict:
                 raise
-            return None
+        return None
+
+    def needed(look: Callable[[str], Record | None], object_id: str) -> Record:
+        record = found(look, object_id)
+        if record is None and strict:
+            why = f"{object_id} is reachable and missing: nothing was removed"
+            raise ProtocolError("integrity", why)
+        return record or {}
 
     for root in set(roots):
-        if root in heads or found(repository.find_commit, root):
+        if root in named or found(repository.find_commit, root):
             starts.add(root)
         elif found(repository.find_snapshot, root):
             keep["snapshots"].add(root)
@@ -172,29 +131,19 @@ def _closure(repository: Repository, roots: Iterable[str], strict: bool) -> Kept
             keep["objects"].add(root)
 
     def parents_of(object_id: str) -> list[str]:
-        commit = found(repository.find_commit, object_id)
-        if commit is None:
-            if strict:
-                raise _missing(object_id)
-            return []
-        keep["snapshots"].add(commit["snapshot_id"])
+        if commit := needed(repository.find_commit, object_id):
+            keep["snapshots"].add(commit["snapshot_id"])
         return parents(commit)
 
     keep["commits"].update(reachable(parents_of, sorted(starts)))
     waiting = list(keep["snapshots"])
-    seen = set(waiting)
     while waiting:
-        snapshot_id = waiting.pop()
-        record = found(repository.find_snapshot, snapshot_id)
-        if record is None and strict:
-            raise _missing(snapshot_id)
-        if record is not None:
-            keep["objects"].update(record["delta_upsert"].values())
-            base = record["parent_snapshot_id"]
-            if base is not None and base not in seen:
-                seen.add(base)
-                waiting.append(base)
-    keep["snapshots"] = seen
+        record = needed(repository.find_snapshot, waiting.pop())
+        keep["objects"].update(record.get("delta_upsert", {}).values())
+        base = record.get("parent_snapshot_id")
+        if base is not None and base not in keep["snapshots"]:
+            keep["snapshots"].add(base)
+            waiting.append(base)
     return keep
 
 
@@ -209,10 +158,6 @@ def _verify(repository: Repository, keep: Kept) -> None:
         raise ProtocolError("integrity", f"{problem.detail}: nothing was removed") from None
     for found in fsck.snapshot_problems(repository, snapshots, objects):
         raise ProtocolError("integrity", f"{found}: nothing was removed")
-
-
-def _missing(object_id: str) -> ProtocolError:
-    return ProtocolError("integrity", f"{object_id} is reachable and missing: nothing was removed")
 
 
 def _pack(repository: Repository, keep: dict[str, set[str]]) -> None:

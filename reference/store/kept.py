@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, commit_id
 from reference.wire.records import Commit, Snapshot, check_commit, check_snapshot
+
+Record = dict[str, Any]
 
 
 def check_format(path: str) -> None:
@@ -20,19 +24,18 @@ def check_format(path: str) -> None:
         raise ProtocolError("integrity", f"{path}: this kit knows format 1 alone")
 
 
-def _parse(object_id: str, raw: bytes) -> object:
+def _parse(object_id: str, raw: bytes, check: Callable[[object], Record]) -> Record:
     try:
-        return json.loads(raw)
+        return check(json.loads(raw))
     except (ValueError, RecursionError):
         raise ProtocolError("integrity", f"integrity check: {object_id} is not JSON") from None
+    except ProtocolError as problem:
+        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
 
 
 def commit_from(object_id: str, raw: bytes) -> Commit:
     """A commit from its file, rehashed."""
-    try:
-        record = check_commit(_parse(object_id, raw))
-    except ProtocolError as problem:
-        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    record = _parse(object_id, raw, check_commit)
     if record["commit_id"] != check_id(object_id) or commit_id(record) != object_id:
         raise ProtocolError("integrity", f"integrity check: commit {object_id} does not match")
     return record
@@ -40,10 +43,7 @@ def commit_from(object_id: str, raw: bytes) -> Commit:
 
 def snapshot_from(object_id: str, raw: bytes) -> Snapshot:
     """A snapshot's delta from its file; only rebuilding its manifest proves it."""
-    try:
-        record = check_snapshot(_parse(object_id, raw))
-    except ProtocolError as problem:
-        raise ProtocolError("integrity", f"integrity check: {object_id}: {problem}") from None
+    record = _parse(object_id, raw, check_snapshot)
     if record["snapshot_id"] != object_id:
         raise ProtocolError("integrity", f"integrity check: snapshot {object_id} is mis-named")
     return record

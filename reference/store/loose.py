@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from hashlib import sha256
 
 from reference.wire.errors import ProtocolError
@@ -133,24 +132,23 @@ def put_blobs(dot: str, contents: Sequence[bytes], expected: str | None = None) 
     items = {}
     for object_id, content in zip(ids, contents, strict=True):
         path = path_of(dot, "objects", object_id)
-        if not _stands(path, partial(get_blob, dot, object_id)):
+        if not (durable.is_settled(path) and _proves(get_blob, dot, object_id)):
             items[path] = b"blob %d\0%s" % (len(content), content)
+        else:
+            _freshen(path)
     durable.write_many(items.items(), mode=FILE_MODE)
     return ids
 
 
-def _stands(path: str, read: Callable[[], object]) -> bool:
-    """Whether a file is known to be durable and still reads as it should."""
-    if not durable.is_settled(path) or not _proves(read):
-        return False
-    os.utime(path)  # young again, so that a collection with a grace period leaves it
+def _freshen(path: str) -> None:
+    """Makes a file young again, so that a collection with a grace period leaves it."""
+    os.utime(path)
     durable.settled(path)
-    return True
 
 
-def _proves(read: Callable[[], object]) -> bool:
+def _proves(read: Callable[..., object], *arguments: object) -> bool:
     try:
-        read()
+        read(*arguments)
     except ProtocolError:
         return False
     return True
@@ -189,15 +187,18 @@ def read_record(dot: str, kind: str, object_id: str) -> bytes | None:
     return _read(path_of(dot, kind, object_id), object_id)
 
 
-def put_record(dot: str, kind: str, object_id: str, raw: bytes, read: Callable[[], object]) -> None:
-    """Keeps a record durably; one that is there and that `read` proves keeps its very bytes.
+def put_record(
+    dot: str, kind: str, object_id: str, raw: bytes, prove: Callable[[str, bytes], object]
+) -> None:
+    """Keeps a record durably; one that is there and that `prove` accepts keeps its very bytes.
 
     Another delta for the same snapshot might stand on one that stands on this.
     """
     path = path_of(dot, kind, object_id)
-    if _stands(path, read):
-        return
     there = read_record(dot, kind, object_id)
-    if there is not None and _proves(read):
-        raw = there
-    durable.write(path, raw, mode=FILE_MODE)
+    if there is not None and not _proves(prove, object_id, there):
+        there = None
+    if there is not None and durable.is_settled(path):
+        _freshen(path)
+    else:
+        durable.write(path, there or raw, mode=FILE_MODE)

@@ -60,10 +60,15 @@ def read(dot: str, branch: str) -> str | None:
     return text
 
 
+def branches(dot: str) -> list[str]:
+    """The name of every branch, whatever its file holds."""
+    return _walk(_folder(dot), "")
+
+
 def list_refs(dot: str) -> dict[str, str]:
     """Every branch and the commit it is at."""
     found = {}
-    for name in _walk(_folder(dot), ""):
+    for name in branches(dot):
         head = read(dot, name)
         if head is not None:  # removed since it was listed
             found[name] = head

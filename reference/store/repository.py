@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from reference.core import verification
@@ -71,11 +70,20 @@ class Repository:
         """The packs, listed once and looked at again when something is not found."""
         if self._packs is None or again:
             known = {pack.path: pack for pack in self._packs or ()}
-            self._packs = [known.get(pack.path, pack) for pack in list_packs(self.dot)]
-            for pack in self._packs:
-                if pack.path not in known:
-                    self._learn(pack)
+            self._packs = []
+            for found in list_packs(self.dot):
+                pack = known.get(found.path, found)
+                if pack is not found or self._can_learn(pack):
+                    self._packs.append(pack)
         return self._packs
+
+    def _can_learn(self, pack: PackFile) -> bool:
+        """Whether a pack tells what it holds; a damaged one hides nothing else.  [STORE-015]"""
+        try:
+            self._learn(pack)
+        except ProtocolError:
+            return False  # fsck names it
+        return True
 
     def _learn(self, pack: PackFile) -> None:
         for n, record in enumerate(pack.pack.commits):
@@ -106,32 +114,34 @@ class Repository:
 
     def blob(self, object_id: str) -> bytes:
         """A blob's content, rehashed."""
+        damage = ProtocolError("not_found", f"no object {object_id} here")
         try:
             content = loose.find_blob(self.dot, object_id)
-        except ProtocolError:  # a corrupt copy does not hide a sound one  [STORE-015]
-            if self._pack_of_blob(object_id) is None:
-                raise
-            content = None
-        if content is not None:
-            return content
-        pack = self._pack_of_blob(object_id)
-        if pack is None:
-            raise ProtocolError("not_found", f"no object {object_id} here")
-        return pack.read(object_id)
+            if content is not None:
+                return content
+        except ProtocolError as problem:
+            damage = problem
+        for again in (False, True):
+            for pack in self.packs(again):
+                if object_id in pack.places:
+                    try:
+                        return pack.read(object_id)
+                    except ProtocolError as problem:  # hides no sound copy  [STORE-015]
+                        damage = problem
+        raise damage
 
     # Commits and snapshots.
 
     def find_commit(self, object_id: str) -> Commit | None:
         """A commit, rehashed, or nothing."""
         raw = loose.read_record(self.dot, "commits", object_id)
-        place = self._packed(self._commits, object_id) if raw is None else None
         if raw is not None:
             try:
                 return kept.commit_from(object_id, raw)
             except ProtocolError:
-                place = self._packed(self._commits, object_id)
-                if place is None:
+                if not self._packed(self._commits, object_id):
                     raise
+        place = self._packed(self._commits, object_id)
         if place is None:
             return None
         pack, n = place
@@ -152,7 +162,6 @@ class Repository:
         if object_id in self._deltas:
             return self._deltas[object_id]
         raw = loose.read_record(self.dot, "snapshots", object_id)
-        place = self._packed(self._snapshots, object_id) if raw is None else None
         if raw is not None:
             try:
                 record = kept.snapshot_from(object_id, raw)
@@ -160,9 +169,9 @@ class Repository:
                     self._deltas[object_id] = record
                 return record
             except ProtocolError:
-                place = self._packed(self._snapshots, object_id)
-                if place is None:
+                if not self._packed(self._snapshots, object_id):
                     raise
+        place = self._packed(self._snapshots, object_id)
         return place[0].pack.snapshots[place[1]] if place else None
 
     def snapshot(self, object_id: str) -> Snapshot:
@@ -236,7 +245,7 @@ class Repository:
                 parent = None
             base: Tree = self.tree(parent) if parent else ({}, ())
             raw = _json(snapshots.between(new, manifest, directories, parent, *base))
-        loose.put_record(self.dot, "snapshots", new, raw, partial(self._prove, new, raw))
+        loose.put_record(self.dot, "snapshots", new, raw, self._prove)
         return new
 
     def _prove(self, object_id: str, raw: bytes) -> None:
@@ -262,18 +271,12 @@ class Repository:
     def put_commit(self, record: Commit) -> str:
         """Keeps a commit whose id was computed; what is there already wins."""
         object_id: str = record["commit_id"]
-        there = loose.read_record(self.dot, "commits", object_id)
-        if there is None and self._packed(self._commits, object_id):
+        path = loose.path_of(self.dot, "commits", object_id)
+        if not os.path.exists(path) and self._packed(self._commits, object_id):
             self.keep("commits", object_id)
-            return object_id
-        raw = _json(record)
-        if there is not None:
-            try:
-                kept.commit_from(object_id, there)
-                raw = there
-            except ProtocolError:
-                pass  # corrupt, and healed by what comes now
-        loose.put_record(self.dot, "commits", object_id, raw, partial(self.commit, object_id))
+        else:
+            raw = _json(record)
+            loose.put_record(self.dot, "commits", object_id, raw, kept.commit_from)
         return object_id
 
     def keep(self, kind: str, object_id: str) -> None:
@@ -346,15 +349,9 @@ class Repository:
         seen = set(loose.iter_ids(self.dot, kind))
         yield from seen
         for pack in self.packs(again=True):
-            found = {
-                "objects": pack.blob_ids,
-                "commits": [record["commit_id"] for record in pack.pack.commits],
-                "snapshots": [record["snapshot_id"] for record in pack.pack.snapshots],
-            }[kind]
-            for object_id in found:
-                if object_id not in seen:
-                    seen.add(object_id)
-                    yield object_id
+            more = set(loose.PACKED_IDS[kind](pack)) - seen
+            yield from more
+            seen |= more
 
 
 class Intake:

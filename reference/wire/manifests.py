@@ -1,9 +1,8 @@
 """Rebuilding manifests from deltas at the price of what changed, and hashing them so.
 
 A history of a thousand snapshots of seven hundred files is sixty megabytes of manifests.
-Two things keep that cheap: the sorted entries live in buckets that are joined again only when
-touched, and the digest's state is kept before each bucket, so hashing resumes at the first
-bucket that changed.
+Two things keep that cheap: what is hashed lies in buckets, sorted, and is changed where it lies;
+and the digest's state is kept before each bucket, so hashing resumes at the first one that changed.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from .errors import ProtocolError
@@ -37,9 +37,10 @@ class ManifestTree:
         self.files: dict[str, str] = dict(manifest or {})
         self.directories: Sequence[str] = ()
         self._folders: list[str] = []
+        self._tail = b""
         self._paths: list[list[bytes]] = []
-        self._entries: list[list[bytes]] = []
-        self._joined: list[bytes | None] = []
+        self._ends: list[list[int]] = []
+        self._blocks: list[bytearray] = []
         self._firsts: list[bytes] = []
         self._states: list[Any] = []
         self._size = 0
@@ -68,17 +69,23 @@ class ManifestTree:
                     )
                 undo[path] = old
                 self._drop(path.encode())
+            lowest = len(self._paths)
             for path, oid in change.upsert.items():
                 old = files.get(path)
                 if old == oid:
                     continue
                 files[path] = oid
+                key = path.encode()
                 if old is None:
                     added.append(path)
-                    self._insert(path.encode(), oid)
-                else:
-                    undo[path] = old
-                    self._patch(path.encode(), oid)
+                    self._insert(key, oid)
+                    continue
+                undo[path] = old
+                index = bisect_right(self._firsts, key) - 1
+                end = self._ends[index][bisect_left(self._paths[index], key)]
+                self._blocks[index][end - 64 : end] = oid[7:].encode()
+                lowest = min(lowest, index)
+            self._touch(lowest)
         before = None
         if change.directories is not None and change.directories != self.directories:
             before = self.directories
@@ -90,9 +97,7 @@ class ManifestTree:
 
     def payload_size(self) -> int:
         """How many bytes the id is computed over."""
-        count = len(self.files) + len(self._folders)
-        folders = sum(len(folder.encode()) + 4 for folder in self._folders)
-        return self._size + folders + max(count - 1, 0)
+        return max(self._size + len(self._tail) - 1, 0)
 
     def snapshot_id(self) -> str:
         """The id of the manifest as it stands."""
@@ -102,28 +107,25 @@ class ManifestTree:
             self._hashed_size = size
             states[:] = [sha256(b"snapshot %d\0" % size)]
         state = states[-1].copy()
-        for index in range(len(states) - 1, len(self._paths)):
-            block = self._joined[index]
-            if block is None:
-                block = self._joined[index] = b"\0".join(self._entries[index])
-            state.update(b"\0" + block if index else block)
+        for index in range(len(states) - 1, len(self._blocks)):
+            block = self._blocks[index]
+            state.update(block if index else memoryview(block)[1:])
             states.append(state.copy())
-        if self._folders:
-            tail = b"\0".join(folder.encode() + b"\0dir" for folder in self._folders)
-            state.update(b"\0" + tail if self._paths else tail)
+        if self._tail:
+            state.update(self._tail if self._blocks else self._tail[1:])
         return PREFIX + str(state.hexdigest())
 
-    # The sorted entries, in buckets.
+    # What is hashed: NUL, path, NUL and digits for each file, in buckets; the first NUL is not.
 
     def _build(self, files: Manifest) -> None:
         pairs = sorted((path.encode(), oid) for path, oid in files.items())
         for start in range(0, len(pairs), BUCKET):
             part = pairs[start : start + BUCKET]
             self._paths.append([path for path, _ in part])
-            self._entries.append([_entry(path, oid) for path, oid in part])
-            self._joined.append(None)
+            self._ends.append(list(accumulate(len(path) + 66 for path, _ in part)))
+            self._blocks.append(bytearray(b"".join([_entry(path, oid) for path, oid in part])))
             self._firsts.append(part[0][0])
-        self._size = sum(len(path) + 65 for path, _ in pairs)
+        self._size = sum(map(len, self._blocks))
         self._touch(0)
 
     def _touch(self, index: int) -> None:
@@ -132,43 +134,39 @@ class ManifestTree:
     def _find(self, path: bytes) -> int:
         return max(bisect_right(self._firsts, path) - 1, 0)
 
-    def _patch(self, path: bytes, oid: str) -> None:
-        index = self._find(path)
-        self._entries[index][bisect_left(self._paths[index], path)] = _entry(path, oid)
-        self._joined[index] = None
-        self._touch(index)
-
     def _insert(self, path: bytes, oid: str) -> None:
         if not self._paths:
-            self._paths, self._entries = [[]], [[]]
-            self._joined, self._firsts = [None], [path]
+            self._paths, self._ends = [[]], [[]]
+            self._blocks, self._firsts = [bytearray()], [path]
         index = self._find(path)
-        paths, entries = self._paths[index], self._entries[index]
+        paths, ends = self._paths[index], self._ends[index]
         at = bisect_left(paths, path)
+        start, entry = ends[at - 1] if at else 0, _entry(path, oid)
         paths.insert(at, path)
-        entries.insert(at, _entry(path, oid))
-        self._size += len(path) + 65
+        ends[at:] = [start + len(entry), *(end + len(entry) for end in ends[at:])]
+        self._blocks[index][start:start] = entry
+        self._size += len(entry)
         if len(paths) > 2 * BUCKET:
+            half, block = ends[BUCKET - 1], self._blocks[index]
             self._paths[index : index + 1] = [paths[:BUCKET], paths[BUCKET:]]
-            self._entries[index : index + 1] = [entries[:BUCKET], entries[BUCKET:]]
-            self._joined.insert(index, None)
+            self._ends[index : index + 1] = [ends[:BUCKET], [end - half for end in ends[BUCKET:]]]
+            self._blocks[index : index + 1] = [block[:half], block[half:]]
             self._firsts.insert(index + 1, paths[BUCKET])
-            self._joined[index + 1] = None
         self._firsts[index] = self._paths[index][0]
-        self._joined[index] = None
         self._touch(index)
 
     def _drop(self, path: bytes) -> None:
         index = self._find(path)
-        paths = self._paths[index]
+        paths, ends = self._paths[index], self._ends[index]
         at = bisect_left(paths, path)
-        del paths[at], self._entries[index][at]
-        self._size -= len(path) + 65
+        start, size = ends[at - 1] if at else 0, len(path) + 66
+        del paths[at], self._blocks[index][start : start + size]
+        ends[at:] = [end - size for end in ends[at + 1 :]]
+        self._size -= size
         if paths:
             self._firsts[index] = paths[0]
-            self._joined[index] = None
         else:
-            del self._paths[index], self._entries[index], self._joined[index], self._firsts[index]
+            del self._paths[index], self._ends[index], self._blocks[index], self._firsts[index]
         self._touch(max(index - 1, 0))
 
     # What a tree may not hold.
@@ -176,6 +174,7 @@ class ManifestTree:
     def _set_directories(self, directories: Sequence[str]) -> None:
         self.directories = directories
         self._folders = sorted(directories, key=str.encode)
+        self._tail = b"".join(b"\0%s\0dir" % folder.encode() for folder in self._folders)
         clear: set[str] = set()
         for folder in self._folders:
             if folder in self.files:
@@ -210,7 +209,7 @@ class ManifestTree:
 
 
 def _entry(path: bytes, oid: str) -> bytes:
-    return b"%s\0%s" % (path, oid[7:].encode())
+    return b"\0%s\0%s" % (path, oid[7:].encode())
 
 
 def _conflict(file: str, path: str) -> ProtocolError:

@@ -186,6 +186,14 @@ def check_commit(value: object) -> Commit:
     return complete({name: check_field(name, item) for name, item in value.items()})
 
 
+def count_entries(value: object) -> int:
+    """How many paths a snapshot names, told before any of them is looked at."""
+    if not isinstance(value, dict):
+        return 0
+    listed = (value.get(name) for name in ("delta_upsert", "delta_remove", "directories"))
+    return sum(len(entries) for entries in listed if isinstance(entries, dict | list))
+
+
 def check_snapshot(value: object) -> Snapshot:
     """`value` as a snapshot delta; unknown fields are dropped, a `manifest` is refused."""
     if not isinstance(value, dict):

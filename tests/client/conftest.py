@@ -16,7 +16,7 @@ import pytest
 
 from fixtures import folder, shapes
 from reference import keys
-from reference.client import transport
+from reference.client import push, transport
 from reference.client.remote import Remote
 from reference.keys import Identity
 from reference.store.repository import Repository
@@ -57,6 +57,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def by_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs are uploaded, whatever their size."""
+    monkeypatch.setattr(push, "BODY_BYTES", -1)
+
+
+@pytest.fixture
 def alice() -> Identity:
     """Somebody with a key that no server knows yet."""
     return keys.generate("u" + os.urandom(6).hex())
@@ -67,8 +73,8 @@ def connect(hub: Meddler, alice: Identity) -> Iterator[Callable[..., Remote]]:
     """Connects to a repository of alice's; it is made on the first push."""
     opened: list[Remote] = []
 
-    def open_remote(name: str = "demo", insecure: bool = False) -> Remote:
-        remote = Remote(f"{hub.url}/{alice.handle}/{name}", keys.load, insecure)
+    def open_remote(name: str = "demo", insecure: bool = False, **takes: int) -> Remote:
+        remote = Remote(f"{hub.url}/{alice.handle}/{name}", keys.load, insecure, takes)
         opened.append(remote)
         return remote
 

@@ -39,7 +39,7 @@ class Seen:
         """The request in the words of the tests."""
         if self.path.startswith("/_objects/"):
             return self.method
-        return self.path.rpartition("/")[2]
+        return self.path.partition("?")[0].rpartition("/")[2]
 
 
 Spoil = Callable[[Seen, Forward], Reply]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,32 @@ def test_cached_pack_is_asked_for_first(
     hub.first("presign", answer(404, b'{"error": {"code": "not_cached", "detail": "no"}}'))
     clone(remote, str(tmp_path / "cold"), Steps())
     assert hub.steps() == ["refs", "presign", "mpack", "GET"]
+
+
+def _said(limits: dict[str, Any], refs: dict[str, Any]) -> None:
+    refs.update(limits)
+
+
+@pytest.mark.requirement("FETCH-010", "HTTP-027")
+def test_the_client_decides_how_much_it_takes(
+    remote: Remote,
+    connect: Callable[..., Remote],
+    hub: Meddler,
+    work: Workspace,
+    tmp_path: Path,
+) -> None:
+    """As much as the server announces, within a ceiling, or as much as it was told to take."""
+    work.commit(a="1" * 5000)
+    work.push(remote)
+    for said, taken in ((7, 1 << 30), (5 << 30, 5 << 30), (1 << 60, 16 << 30)):
+        limits = {"limits": {"raw_bytes": said}}
+        hub.first("refs", edited(partial(_said, limits)))
+        assert remote.refs().takes.raw_bytes == taken
+    with pytest.raises(ProtocolError, match="--limit") as refused:
+        clone(connect(raw_bytes=4999), str(tmp_path / "less"), Steps())
+    assert refused.value.code == "too_large"
+    assert not (tmp_path / "less").exists()
+    assert clone(connect(raw_bytes=5000), str(tmp_path / "copy"), Steps()).blobs == 1
 
 
 @pytest.mark.requirement("AUTH-018", "FETCH-005")

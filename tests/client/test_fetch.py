@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from reference.client.clone import clone
-from reference.client.fetch import fetch
+from reference.client.fetch import SAMPLE, fetch
 from reference.client.progress import Steps
 from reference.client.remote import Remote
 from reference.store import fsck, refs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
+from reference.wire.records import Commit
 
 from .meddler import Forward, Meddler, Reply, Seen, Spoil, cut, drop, edited, lose
 from .workspace import Workspace, tree
@@ -53,6 +54,31 @@ def test_nothing_new_is_not_asked_for(remote: Remote, hub: Meddler, copy: Reposi
     hub.seen.clear()
     assert fetch(copy, remote, "origin", Steps()).commits == 0
     assert hub.steps() == ["refs"]
+
+
+def test_one_commit_reads_none_of_a_long_history(
+    remote: Remote, work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a push nor a fetch of what is new looks below what both sides are known to have."""
+    for n in range(3 * SAMPLE):
+        work.commit(a=str(n))
+    work.push(remote)
+    clone(remote, str(tmp_path / "copy"), Steps())
+    copy = Repository(str(tmp_path / "copy"))
+    work.commit(a="new")
+    asked: list[str] = []
+    find = Repository.find_commit
+
+    def counted(self: Repository, oid: str) -> Commit | None:
+        asked.append(oid)
+        return find(self, oid)
+
+    monkeypatch.setattr(Repository, "find_commit", counted)
+    pushed = work.push(remote)
+    assert (pushed.stored_commits, len(set(asked)) <= 3) == (1, True)
+    asked.clear()
+    assert fetch(copy, remote, "origin", Steps()).commits == 1
+    assert len(set(asked)) <= SAMPLE + 3
 
 
 @pytest.mark.parametrize("spoil", [drop, lose, cut(0.5)], ids=["dropped", "lost", "cut"])

@@ -22,6 +22,7 @@ from reference.wire.reader import read
 from .meddler import Forward, Meddler, Reply, Seen, Spoil, answer, busy, drop, edited, lose
 from .workspace import Workspace
 
+BODY = ("refs", "unpack")
 STEPS = ("refs", "mpack-presign", "PUT", "unpack-mpack")
 
 
@@ -44,6 +45,7 @@ def test_result_tells_what_was_stored(remote: Remote, work: Workspace) -> None:
 
 
 @pytest.mark.requirement("BP8", "PUSH-001", "AUTH-018")
+@pytest.mark.usefixtures("by_upload")
 def test_pack_is_put_as_octet_stream_without_authorization(
     remote: Remote, hub: Meddler, work: Workspace
 ) -> None:
@@ -60,12 +62,22 @@ def test_pack_is_put_as_octet_stream_without_authorization(
 
 @pytest.mark.requirement("PUSH-025", "PUSH-016", "BP4")
 @pytest.mark.parametrize("spoil", [drop, lose, busy], ids=["dropped", "answer lost", "busy"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("calls", "step"), [(calls, step) for calls in (BODY, STEPS) for step in calls]
+)
 def test_push_survives_a_lost_step(
-    remote: Remote, hub: Meddler, work: Workspace, step: str, spoil: Spoil
+    remote: Remote,
+    hub: Meddler,
+    work: Workspace,
+    request: pytest.FixtureRequest,
+    calls: tuple[str, ...],
+    step: str,
+    spoil: Spoil,
 ) -> None:
     """A step whose connection drops, or that finds the server busy, is repeated: one push."""
     head = work.commit(a="1")
+    if calls == STEPS:
+        request.getfixturevalue("by_upload")
     hub.first(step, spoil)
     result = work.push(remote)
     assert hub.steps().count(step) == 2
@@ -74,7 +86,35 @@ def test_push_survives_a_lost_step(
     assert work.push(remote).message == "main is up to date"
 
 
+@pytest.mark.requirement("PUSH-021")
+def test_a_small_pack_is_the_body_of_one_call(
+    remote: Remote, hub: Meddler, work: Workspace
+) -> None:
+    """Two requests make a push; the branch's name travels quoted."""
+    head = work.commit("fix/a b&c=é", a="1")
+    assert work.push(remote, "fix/a b&c=é").heads == {"fix/a b&c=é": head}
+    assert [step for step in hub.steps() if step in (*BODY, *STEPS)] == list(BODY)
+    [unpack] = [seen for seen in hub.seen if seen.step == "unpack"]
+    assert read([unpack.body]).commits[0]["commit_id"] == head
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_server_without_that_call_gets_an_upload(
+    remote: Remote, hub: Meddler, work: Workspace, status: int
+) -> None:
+    """As does a pack that is too large for it; any other refusal is one."""
+    head = work.commit(a="1")
+    hub.first("unpack", answer(status, b"no such thing"))
+    assert work.push(remote).heads == {"main": head}
+    assert hub.steps()[-3:] == list(STEPS[1:])
+    work.commit(a="2")
+    hub.first("unpack", answer(413, b"too much"))
+    with pytest.raises(ProtocolError, match="too_large"):
+        work.push(remote)
+
+
 @pytest.mark.requirement("PUSH-025")
+@pytest.mark.usefixtures("by_upload")
 def test_attempts_end(remote: Remote, hub: Meddler, work: Workspace) -> None:
     """A server that stays busy is left alone after a few attempts, with its error."""
     work.commit(a="1")
@@ -87,6 +127,7 @@ def test_attempts_end(remote: Remote, hub: Meddler, work: Workspace) -> None:
 
 
 @pytest.mark.requirement("BP8", "PUSH-023", "HTTP-044")
+@pytest.mark.usefixtures("by_upload")
 def test_refused_upload_quotes_little_and_no_secret(
     remote: Remote, hub: Meddler, work: Workspace
 ) -> None:
@@ -113,6 +154,7 @@ def test_refused_upload_quotes_little_and_no_secret(
 
 @pytest.mark.requirement("BP8", "PUSH-023")
 @pytest.mark.parametrize("status", [201, 206, 302, 409, 500])
+@pytest.mark.usefixtures("by_upload")
 def test_only_200_and_204_are_an_upload(
     remote: Remote, hub: Meddler, work: Workspace, status: int
 ) -> None:
@@ -127,6 +169,7 @@ def test_only_200_and_204_are_an_upload(
 
 
 @pytest.mark.requirement("BP8")
+@pytest.mark.usefixtures("by_upload")
 def test_204_is_an_upload(remote: Remote, hub: Meddler, work: Workspace) -> None:
     """Storage that answers 204 has taken the pack."""
     work.commit(a="1")
@@ -145,6 +188,7 @@ def test_204_is_an_upload(remote: Remote, hub: Meddler, work: Workspace) -> None
 @pytest.mark.parametrize(
     "body", [b"{}", b'{"ok": false}', b'{"ok": true, "blobs_written": "1"}', b"[]", b"<html>", b""]
 )
+@pytest.mark.usefixtures("by_upload")
 def test_nothing_but_ok_is_success(
     remote: Remote, hub: Meddler, work: Workspace, body: bytes
 ) -> None:
@@ -158,6 +202,7 @@ def test_nothing_but_ok_is_success(
 
 
 @pytest.mark.requirement("HTTP-046", "BP10")
+@pytest.mark.usefixtures("by_upload")
 def test_earlier_name_of_the_upload_url(remote: Remote, hub: Meddler, work: Workspace) -> None:
     """A server that says uploadUrl is understood."""
     work.commit(a="1")
@@ -184,7 +229,10 @@ def test_diverged_branch_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.requirement("PUSH-013", "BP9")
-def test_lost_race_is_told(remote: Remote, hub: Meddler, work: Workspace) -> None:
+@pytest.mark.usefixtures("by_upload")
+def test_lost_race_is_told(
+    connect: Callable[..., Remote], remote: Remote, hub: Meddler, work: Workspace
+) -> None:
     """A branch that moved after it was looked at makes the push fail, and stays where it is."""
     first = work.commit(a="1")
     work.push(remote)
@@ -195,7 +243,7 @@ def test_lost_race_is_told(remote: Remote, hub: Meddler, work: Workspace) -> Non
     def overtaken(seen: Seen, forward: Forward) -> Reply:
         found = forward()
         hub.spoil = lambda seen, forward: forward()
-        push(work.repository, remote, "main", rival, True, Steps())
+        push(work.repository, connect(), "main", rival, True, Steps())
         return found
 
     hub.first("mpack-presign", overtaken)
@@ -225,6 +273,7 @@ def test_limits_are_kept_before_sending(
 
 @pytest.mark.requirement("HTTP-026", "FETCH-003")
 @pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.usefixtures("by_upload")
 def test_form_follows_the_capability(
     remote: Remote, hub: Meddler, work: Workspace, framed: bool
 ) -> None:
@@ -259,6 +308,7 @@ def test_measured_fixture_is_pushed_whole(
 
 
 @pytest.mark.requirement("BG8")
+@pytest.mark.usefixtures("by_upload")
 def test_whole_pack_is_sent_as_it_lies(
     remote: Remote, hub: Meddler, shape: Callable[[str, bool], Path]
 ) -> None:
@@ -273,6 +323,7 @@ def test_whole_pack_is_sent_as_it_lies(
 
 
 @pytest.mark.requirement("HTTP-028")
+@pytest.mark.usefixtures("by_upload")
 def test_unknown_head_is_negotiated(
     connect: Callable[..., Remote], remote: Remote, hub: Meddler, work: Workspace
 ) -> None:

@@ -56,6 +56,7 @@ def test_signature_goes_out_over_https_or_when_told(
 
 
 @pytest.mark.requirement("AUTH-019")
+@pytest.mark.usefixtures("by_upload")
 def test_link_is_not_followed_into_the_open(remote: Remote, hub: Meddler, work: Workspace) -> None:
     """A signed request's upload link to plain http on another machine is not used."""
     work.commit(a="1")
@@ -73,6 +74,7 @@ def test_link_is_not_followed_into_the_open(remote: Remote, hub: Meddler, work: 
 
 
 @pytest.mark.requirement("AUTH-018")
+@pytest.mark.usefixtures("by_upload")
 @pytest.mark.parametrize(
     ("step", "status"),
     [

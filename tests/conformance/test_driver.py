@@ -8,15 +8,17 @@ import httpx
 import msgpack
 import pytest
 
-from conformance import histories, oracle, packs
+from conformance import histories, oracle, packs, transcript
 from conformance.adapter import Store
 from conformance.client import Client, Connection, Identity
 from conformance.expectations import refused, unchanged
 from conformance.histories import chain, child_of, commit, merge_of, signed
 from conformance.ledger import Ledger, clean_up
-from conformance.outcomes import Unmet
+from conformance.outcomes import CouldNotRun, Unmet
 from conformance.redaction import redact
 from conformance.repository import Repository
+from conformance.subject import Subject
+from conformance.world import World
 from reference.wire import msign, provenance, reader
 from tests import oracle as kit
 
@@ -223,3 +225,33 @@ def test_an_adapter_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(Unmet, match="an answer within"):
         store.ask("list_refs")
     store.close()
+
+
+def test_a_stuck_queue_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first check waits long for the jobs, the next ones briefly."""
+    stuck = Subject(url="http://127.0.0.1:1", commands={"jobs_idle": ["false"]})
+    world = World(stuck, "token", 1, Ledger(tmp_path / "ledger"), patience=0.2)
+    monkeypatch.setattr("conformance.world.SHORT_PATIENCE", 0.0)
+    with pytest.raises(CouldNotRun, match="not done within 0 s"):
+        world.jobs_idle()
+    assert world.patience == 0.0
+    patient = World(Subject(commands={"jobs_idle": ["true"]}), "token", 1, world.ledger)
+    patient.jobs_idle()
+    assert patient.patience > 60
+
+
+@pytest.mark.parametrize(
+    ("body", "width", "told"),
+    [
+        (b"", 9, ""),
+        (b'{"a": 1}\n', 9, '{"a": 1}\n'),
+        ("ünd".encode(), 2, "ün"),
+        ("ü".encode() * 99, 4, "üüüü"),
+        (b"\x83\xa6format\x01", 9, "9 bytes"),
+        (b"x\0y", 9, "3 bytes"),
+        (b"\xff" * 500, 9, "500 bytes"),
+    ],
+)
+def test_a_body_is_shown_if_it_can_be_read(body: bytes, width: int, told: str) -> None:
+    """Text as text, cut; anything else by its size."""
+    assert transcript.shown(body, width) == told

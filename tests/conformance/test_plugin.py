@@ -1,5 +1,7 @@
 """How a check ends becomes its verdict."""
 
+import time
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -10,6 +12,7 @@ from conformance.subject import Subject
 from conformance.verdicts import Result, Verdict
 from conformance.world import World
 from reference.spec import requirements
+from tests.conformance.impostors import impostor, says
 
 CHECKS = """
     import pytest
@@ -130,3 +133,77 @@ def test_every_check_is_in_order() -> None:
     assert [check.id for check in checks if not check.profile] == []
     assert [check.id for check in checks if not check.title.endswith(".")] == []
     assert [check.id for check in checks if not known & set(check.requirements)] == []
+
+
+SILENT = """
+    import pytest
+    from conformance.client import NoAnswer
+    from conformance.expectations import requirement
+
+    @requirement("PUSH-009")
+    @pytest.mark.parametrize("number", range(12))
+    def test_asks(number):
+        '''It is asked.'''
+        if number != ANSWERED:
+            raise NoAnswer("an answer", "none")
+"""
+
+
+def silence(folder: Path, url: str, answered: int = -1) -> list[Verdict]:
+    """How twelve checks end of which one alone gets an answer."""
+    name = f"test_{folder.name}_{answered + 1}.py"  # modules of one name are imported once
+    (folder / name).write_text(dedent(SILENT).replace("ANSWERED", str(answered)))
+    found: list[Result] = []
+    world = World(Subject(url=url), "token", 1, Ledger(folder / "ledger"))
+    Suite(world, emit=found.append, folder=folder / name).run()
+    return [result.verdict for result in found]
+
+
+def test_a_subject_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    """Three checks fail; the others could not run, and take no time."""
+    begun = time.monotonic()
+    verdicts = silence(tmp_path, "http://127.0.0.1:1")
+    assert verdicts == [Verdict.FAIL] * 3 + [Verdict.COULD_NOT_RUN] * 9
+    assert time.monotonic() - begun < 15
+
+
+def test_a_subject_that_answers_nothing_but_health_is_given_up(tmp_path: Path) -> None:
+    """Nobody waits for a thousand timeouts; one answer in between begins anew."""
+    with impostor(says("200 OK", "application/json", b"{}")) as url:
+        assert silence(tmp_path, url) == [Verdict.FAIL] * 6 + [Verdict.COULD_NOT_RUN] * 6
+        fails, runs = [Verdict.FAIL], [Verdict.COULD_NOT_RUN]
+        expected = fails * 4 + [Verdict.PASS] + fails * 6 + runs
+        assert silence(tmp_path, url, answered=4) == expected
+
+
+FAULT = """
+    from conformance import transcript
+    from conformance.expectations import fail, requirement
+
+    @requirement("PUSH-009")
+    def test_provokes():
+        '''It is refused.'''
+        transcript.note("POST /x → 500 Internal Server Error")
+        fail("422", "500")
+
+    @requirement("PUSH-009")
+    def test_is_refused():
+        '''It is refused.'''
+        transcript.note("POST /x → 422 {}")
+        fail("422", "409")
+"""
+
+
+def test_a_fault_shows_what_the_subject_wrote(tmp_path: Path) -> None:
+    """Where the suite has its log, the last lines stand beside a 500, and no secret in them."""
+    (tmp_path / "test_faults.py").write_text(dedent(FAULT))
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n" for number in range(99)) + f'sig="{"A" * 86}"\n')
+    found: list[Result] = []
+    world = World(Subject(url="http://127.0.0.1:1"), "token", 1, Ledger(tmp_path / "l"), log=log)
+    Suite(world, emit=found.append, folder=tmp_path / "test_faults.py").run()
+    first, second = found
+    assert "log: line 98" in first.evidence
+    assert "log: line 3" not in first.evidence
+    assert "AAAA" not in "".join(first.evidence)
+    assert second.evidence == ["POST /x → 422 {}"]

@@ -141,6 +141,15 @@ def test_the_same_ground_is_told_once() -> None:
     assert shown(report(*same)).count("no address") == 1
 
 
+def test_a_line_to_add_needs_no_evidence() -> None:
+    """Whoever offers too little is told the line, and not what was said before it was missed."""
+    lacking = Result("a/1", ("ID-001",), "core-wire", Verdict.COULD_NOT_RUN)
+    lacking.detail, lacking.evidence = 'needs [process] gc = ["…"]', ["GET /x → 200"]
+    text = shown(report(lacking))
+    assert '1 check: a/1\n    needs [process] gc = ["…"]' in text
+    assert "GET /x" not in text
+
+
 @pytest.mark.parametrize(
     ("names", "code"),
     [
@@ -225,4 +234,5 @@ def test_diff_refuses_what_is_no_report(tmp_path: Path) -> None:
     """Two files, both reports."""
     (tmp_path / "x").write_text("{}")
     assert diff.main([str(tmp_path / "x")] * 2) == 2
-    assert diff.main([]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        diff.main([])

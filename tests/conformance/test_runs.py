@@ -105,6 +105,16 @@ def test_list_shows_checks_and_runs_none() -> None:
     assert all("PUSH-009" in line for line in done.stdout.splitlines())
 
 
+def test_whoever_reads_only_the_first_lines_gets_no_traceback() -> None:
+    """`… --list | head` closes the pipe early."""
+    command = [sys.executable, "-m", "conformance", "--list"]
+    listing = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert listing.stdout is not None
+    listing.stdout.close()
+    _, errors = listing.communicate(timeout=60)
+    assert (listing.returncode, b"Traceback" in errors) == (3, False)
+
+
 class Registry(ThreadingHTTPServer):
     """Makes and deletes repositories, and is slow about everything else."""
 

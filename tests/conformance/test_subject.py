@@ -57,6 +57,15 @@ def test_an_example_with_keys_wants_them(monkeypatch: pytest.MonkeyPatch) -> Non
         (SOUND + '[process]\nstart = "run"', "[process] start must be a list of texts, not a text"),
         (SOUND + "[limits]\npack_bytes = 0", "[limits] pack_bytes must be a whole number above 0."),
         (SOUND + "[store]\ncommand = [1]", "[store] command must hold texts only, not a number"),
+        (SOUND + '[process]\nsecond = ["x"]', "[process] second needs second_url: the address it"),
+        (SOUND + '[process]\nsecond_url = "http://x"', "[process] second_url needs second: the"),
+        (
+            SOUND + '[process]\nsecond = ["x"]\nsecond_url = "x"',
+            "[process] second_url must begin with http:// or https://: x.",
+        ),
+        (SOUND + '[process]\nobjects_down = ["x"]', "[process] objects_down needs objects_up, or"),
+        (SOUND + '[process]\nready = "healthz"', "[process] ready must be a path that begins with"),
+        (SOUND + "[inspect.queries]\njobs = 'x'", "[inspect.queries] needs [inspect] postgres"),
     ],
 )
 def test_each_problem_is_a_sentence(tmp_path: Path, text: str, told: str) -> None:

@@ -58,6 +58,7 @@ MUTANTS = (
     Mutant("swallowed-write-error", "fault", "EIO from write is swallowed"),
     Mutant("swallowed-short-write", "fault", "a short write is swallowed", always=True),
     Mutant("second-fsync-trusted", "fault", ANEW),
+    Mutant("found-is-trusted", "fault", ANEW),
     Mutant("temp-left", "fault", "leaves its temp file behind"),
     Mutant("dies-on-error", "fault", "an error must be answered, not died of"),
     Mutant("lost-compare-and-swap", "race", "compare-and-swap is not atomic", always=True),

@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from conformance.crash.examine import Tier
+from conformance.crash.tiers import Tier
 
 SMALL = Tier(
     states={"kill": 120, "journal": 60, "strict": 130, "paranoid": 40},

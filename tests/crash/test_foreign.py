@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance.crash.examine import CI, Outcome, examine
+from conformance.crash.examine import Outcome, examine
 from conformance.crash.states import MODELS
+from conformance.crash.tiers import CI
 
 ADAPTER = Path(__file__).parent / "subjects" / "foreign.py"
 pytestmark = pytest.mark.nightly

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from conformance.crash.examine import examine
@@ -28,6 +30,14 @@ def test_a_flaw_is_found_where_it_first_shows(mutant: Mutant) -> None:
     assert outcome.findings, outcome.doubts
     flaws = [finding.flaw for finding in outcome.findings]
     assert any(mutant.words in flaw for flaw in flaws), flaws
+
+
+def test_the_call_that_is_blamed_is_the_one_that_lost_it() -> None:
+    """In a run of many faults, each in another operation."""
+    tier = replace(SMALL, faults=[(6, 0)])
+    outcome = examine(toy("--flaw", "found-is-trusted"), tier, parts=["fault"])
+    told = [(finding.operation, finding.where) for finding in outcome.findings]
+    assert told == [("put_blob", "fsync(.muse/objects/<id>) = EIO")]
 
 
 @pytest.mark.nightly

@@ -74,15 +74,15 @@ def insert_by_insert() -> None:
 def frames_in_commit_order() -> None:
     """The client packs blobs as commits name them, so that versions of a file are far apart."""
 
-    def slow(closure: Any) -> Any:
+    def slow(difference: Any) -> Any:
         def reordered(*words: Any) -> Any:
-            found = closure(*words)
+            found = difference(*words)
             named = [oid for s in found.snapshots for oid in s["delta_upsert"].values()]
             return replace(found, objects=list(dict.fromkeys(named)))
 
         return reordered
 
-    _replace("reference.client.parcel", "closure", slow)
+    _replace("reference.client.parcel", "difference", slow)
 
 
 def sync_each_file() -> None:

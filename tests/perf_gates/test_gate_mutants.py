@@ -27,6 +27,15 @@ def test_each_mutant_has_its_gate() -> None:
     assert CAUGHT_BY.keys() == SLOWED.keys()
 
 
+@pytest.mark.parametrize("name", SLOWED)
+def test_each_mutant_finds_what_it_makes_slow(name: str) -> None:
+    """A part of the reference that was renamed is seen here, before a whole run is in vain."""
+    words = [sys.executable, "-m", "tests.perf_gates.slowed", name, "hash-object", __file__]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("sha256:")
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", SLOWED)
 def test_the_right_gate_catches_it(name: str, tmp_path: Path) -> None:

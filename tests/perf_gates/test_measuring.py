@@ -1,16 +1,22 @@
 """The runs: who goes when, and what happens when something goes wrong."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from perf_gates import measuring
 from perf_gates.budgets import Row
 from perf_gates.commands import CouldNotRun, WrongResult
 from perf_gates.contests import OURS, Bench, Contest, Scenario, hold
+from perf_gates.estimates import LEAST_RUNS
 from perf_gates.neighbours import _tree_seconds
 from perf_gates.sources import Sources
 from perf_gates.stacks import Options, Stack
@@ -35,7 +41,7 @@ def scenario(**trials: Callable[[], Mapping[str, float]]) -> Scenario:
     """A scenario with these contenders."""
 
     @contextmanager
-    def opened(bench: Bench) -> Iterator[Contest]:
+    def opened(bench: Bench, shape: str = "") -> Iterator[Contest]:
         yield Contest(dict(trials), absent={"mercurial": "it is not installed"})
 
     return opened
@@ -148,10 +154,63 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path) -> None:
     ]
 
 
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """A process that keeps a core busy and is none of ours: its parent has ended."""
+    spin = "import time; end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
+    popen = f"subprocess.Popen([sys.executable, '-c', {spin!r}], stdout=subprocess.DEVNULL)"
+    words = [sys.executable, "-c", f"import subprocess, sys; print({popen}.pid)"]
+    started = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=30)
+    try:
+        yield
+    finally:
+        os.kill(int(started.stdout.split()[0]), signal.SIGKILL)
+
+
+@pytest.mark.requirement("K3")
+def test_beside_a_busy_neighbour_a_miss_is_noise(tmp_path: Path) -> None:
+    """Twice its budget, but somebody else was at work: no failure, and a pass stays a pass."""
+
+    def working(milliseconds: float) -> Callable[[], Mapping[str, float]]:
+        def trial() -> Mapping[str, float]:
+            time.sleep(0.2)  # long enough for the kernel's ticks to tell who was at work
+            return {"time": milliseconds / 1000}
+
+        return trial
+
+    with neighbour():
+        slow = verdict_of(tmp_path, scenario(ours=working(200)))
+        quick = verdict_of(tmp_path, scenario(ours=working(50)))
+    assert (slow.verdict, quick.verdict) == (Verdict.TOO_NOISY, Verdict.PASS)
+    assert "stop them and run again" in slow.detail
+
+
+def test_what_takes_long_is_run_less_often() -> None:
+    """Once the time is over the fewest runs have to do; without an end all are made."""
+    taken: list[float] = []
+
+    def trial() -> Mapping[str, float]:
+        taken.append(1.0)
+        return {"time": 0.0}
+
+    hold(Contest({OURS: trial}, warm_ups=0), 50, seconds=0)
+    assert len(taken) == LEAST_RUNS
+    hold(Contest({OURS: trial}, warm_ups=0), 50)
+    assert len(taken) == LEAST_RUNS + 50
+
+
+def test_a_run_tells_what_it_does_and_how_long_each_took(tmp_path: Path) -> None:
+    """By the first row of each scenario."""
+    told: list[str] = []
+    scenarios = {"it": scenario(ours=always(0))}
+    rows = [row("it", "a"), row("it", "b"), row("it", "c", options={"shape": "simple"})]
+    made = measuring.measure(rows, bench(tmp_path), "quick", 3, told.append, scenarios)
+    assert told == ["1/2 it", "2/2 it simple"]
+    assert made.seconds.keys() == {"a", "c"}
+
+
 def test_our_own_children_are_no_neighbours() -> None:
     """The work of a child that has ended is counted as ours."""
-    import os
-
     before = _tree_seconds({os.getpid()})
     code = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

@@ -56,7 +56,7 @@ def made() -> Document:
     ]
     outcomes = [judge(row, contest, samples, 0.0) for row in rows]
     outcomes.append(Outcome(row("gone"), Verdict.COULD_NOT_RUN, "no database"))
-    measured = Measured(outcomes, [(rows[0], samples)])
+    measured = Measured(outcomes, [(rows[0], samples)], {"fast": 1.5})
     about = {"tier": "quick", "seconds": 3, "neighbour_cores": 0.1, "images": {}}
     return document(measured, MACHINE, "embedded", {"BG5": "step 3"}, about)
 
@@ -65,6 +65,7 @@ def test_the_document_keeps_its_promises(made: Document) -> None:
     """What CI reads is there under the names that are written down."""
     assert made["schema"] == 1
     assert made["stack"] == "embedded"
+    assert made["spent"] == {"fast": 1.5}
     for entry in made["rows"]:
         assert entry.keys() >= PROMISED | {"verdict", "peer"}
     verdicts = {entry["id"]: entry["verdict"] for entry in made["rows"]}

@@ -52,6 +52,6 @@ def running(folder: Path) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/minio/health/live", timeout=1).is_success
+        return httpx.get(f"{url}/minio/health/cluster", timeout=1).is_success
     except httpx.TransportError:
         return False

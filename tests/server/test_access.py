@@ -140,6 +140,13 @@ async def test_a_signature_binds_the_whole_request(
     assert (await alice.get(target, ts=int(time()) - 28)).is_success
 
 
+@pytest.mark.requirement("AUTH-009")
+async def test_what_is_about_the_server_asks_nobody(http: httpx.AsyncClient) -> None:
+    """Whoever watches a server may send credentials of another kind."""
+    for target in ("/healthz", "/metrics", "/openapi.json"):
+        assert (await http.get(target, headers={"authorization": "Bearer x"})).is_success
+
+
 @pytest.mark.requirement("AUTH-014")
 async def test_a_link_is_for_one_key_one_method_and_a_while(
     service: Service, alice: Peer, repo: str, http: httpx.AsyncClient, forge: Forge

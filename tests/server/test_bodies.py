@@ -106,8 +106,11 @@ async def test_bodies_have_a_limit(alice: Peer, repo: str, http: httpx.AsyncClie
     filler = json.dumps({"want": [], "x": "y" * (8 * 1024 * 1024 - 30)}).encode()
     assert (await alice.post(f"{repo}/negotiate", raw=filler)).is_success
     assert code(await alice.post(f"{repo}/negotiate", raw=filler * 2)) == (413, "too_large")
-    merge = await http.post(f"{repo}/merge", content=filler * 2)
-    assert code(merge) == (401, "unauthenticated")
+    for headers in ({}, {"authorization": "MSign nonsense"}):
+        merge = await http.post(f"{repo}/merge", content=filler * 2, headers=headers)
+        assert code(merge) == (401, "unauthenticated")
+    unknown = await Peer(http, "nobody").post(f"{repo}/merge", raw=filler * 2)
+    assert code(unknown) == (413, "too_large")  # its signature would be over all of it
 
 
 @pytest.mark.requirement("HTTP-009", "HTTP-011", "HTTP-015")

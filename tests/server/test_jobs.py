@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reference.server import jobs
+from reference.server import jobs, writing
 from reference.server.collection import collect, purge_stale_index
 from reference.server.objects import pack_key, upload_key
 from reference.server.service import Service
@@ -143,6 +143,76 @@ async def test_the_worker_is_woken(
     finally:
         worker.cancel()
         await asyncio.wait([worker])
+
+
+@pytest.mark.requirement("JOB-004", "JOB-006", "CG2")
+async def test_many_pushes_build_as_much_as_one(
+    service: Service, alice: Peer, repo: str, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A waiting job leaves its tips to a later one; what most clients ask for is built first."""
+    monkeypatch.setattr(jobs, "PAUSE_SECONDS", 3600)
+    line = forge.line(21)
+    await alice.push(repo, forge.pack(line[:1]), line[0], branch="old")
+    for commit in line[1:]:
+        await alice.push(repo, forge.pack([commit]), commit)
+    before = len(packs(service))
+    await jobs.run_until_idle(service)
+    assert len(packs(service)) == before + 1
+    for tip, form, status in (
+        (line[0], ["framed"], 200),
+        (line[-1], ["framed"], 200),
+        (line[-1], [], 404),
+        (line[-2], ["framed"], 404),
+    ):
+        body = {"want": [tip], "capabilities": form}
+        assert (await alice.post(f"{repo}/fetch/presign", body)).status_code == status
+    async with service.database.session() as db:
+        await db.execute("UPDATE jobs SET run_after = now() WHERE state = 'waiting'")
+    await jobs.run_until_idle(service)
+    assert len(packs(service)) == before + 3
+    assert (await alice.post(f"{repo}/fetch/presign", {"want": [line[-1]]})).is_success
+    assert await jobs.run_one(service) is False
+
+
+@pytest.mark.requirement("JOB-005")
+async def test_an_index_is_believed_only_where_it_was_counted(
+    service: Service, alice: Peer, repo: str, forge: Forge
+) -> None:
+    """What a job's payload says about the pack beside its key counts for nothing."""
+    head = forge.line(4)[-1]
+    key = mpack_key(forge.pack())
+    await alice.push(repo, forge.pack(), head)
+    await jobs.run_until_idle(service)
+    repo_id = (await alice.get(f"{repo}/refs")).json()["repo_id"]
+    async with service.database.session() as db:
+        await db.execute(
+            "DELETE FROM mpack_index WHERE blob_id = (SELECT max(blob_id) FROM mpack_index)"
+        )
+        payload = {"mpack_key": key, "repo_id": repo_id, "blobs": 3}
+        await db.execute(
+            "INSERT INTO jobs (type, payload) VALUES ('mpack.index', $1)", json.dumps(payload)
+        )
+    await jobs.run_until_idle(service)
+    assert await rows(service, "SELECT count(*) FROM mpack_index") == [(4,)]
+
+
+@pytest.mark.requirement("STORAGE-015")
+async def test_collection_makes_nobody_stand_in_line(
+    service: Service, alice: Peer, repo: str, forge: Forge
+) -> None:
+    """While it waits for a long write to end, other pushes go on."""
+    first, second = forge.line(2)
+    await alice.push(repo, forge.pack([first]), first)
+    async with service.database.transaction() as db:
+        await writing.begin_adding(db)
+        collecting = asyncio.create_task(collect(service))
+        waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%try_advisory%'"
+        async with asyncio.timeout(20):
+            while not await rows(service, waiting):
+                await asyncio.sleep(0.01)
+            assert (await alice.push(repo, forge.pack([second]), second)).is_success
+        assert not collecting.done()
+    assert (await collecting)["packs"] == 0
 
 
 @pytest.mark.requirement("STORAGE-012", "STORAGE-013", "FMC_19", "FMC_20", "SC2")

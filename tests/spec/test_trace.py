@@ -139,6 +139,13 @@ def test_the_report_leads_from_demand_to_check_to_mutant(tmp_path: Path) -> None
     assert "1 checks, 1 mutants, 0 problems" in lines[-1]
 
 
+def test_the_mutants_own_tests_are_no_mutants(tmp_path: Path) -> None:
+    """What a test of the harness makes up proves nothing, and need not be literal."""
+    root = checkout(tmp_path)
+    (root / "tests/mutants/test_it.py").write_text("MADE_UP = Mutant(name)\n")
+    assert list(trace(root).problems) == []
+
+
 def test_problems_are_the_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -223,8 +223,8 @@ def test_a_record_that_is_there_keeps_its_bytes(root: Path, dot: str) -> None:
     object_id = oracle.blob_id(b"some record")
     path = root / sharded("commits", object_id, ".json")
 
-    def proves() -> None:
-        if not path.read_bytes().startswith(b"good"):
+    def proves(object_id: str, raw: bytes) -> None:
+        if not raw.startswith(b"good"):
             raise ProtocolError("integrity", "integrity check: not good")
 
     def put(raw: bytes) -> bytes | None:

@@ -197,6 +197,18 @@ def test_columns_are_counted_by_their_length(columns: dict[str, Any]) -> None:
     assert peak < 4 * len(raw)  # the entries as numbers would be nine times
 
 
+@pytest.mark.requirement("MPACK-038", "MPACK-040")
+@pytest.mark.parametrize("part", ["delta_upsert", "delta_remove", "directories"])
+def test_what_a_snapshot_names_is_counted_before_it_is_looked_at(part: str) -> None:
+    """One name too many is told before any of them is found to be no path."""
+    wrong = [f"../{number}" for number in range(50)]
+    named = dict.fromkeys(wrong, oracle.EMPTY_BLOB) if part == "delta_upsert" else wrong
+    snapshot = {"snapshot_id": oracle.snapshot_id({}), part: named}
+    pack = bytes(msgpack.packb({"snapshots": [snapshot]}))
+    assert refused(pack, Limits(records=50)).code == "too_large"
+    assert refused(pack, Limits(records=51)).code == "invalid_path"
+
+
 @pytest.mark.requirement("MPACK-041")
 def test_sizes_are_summed_before_a_frame_is_read() -> None:
     """What the blobs will be is in the head."""

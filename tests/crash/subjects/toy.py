@@ -315,7 +315,7 @@ class Store:
 
     def put(self, kind: str, name: str, payload: bytes, suffix: str = "") -> None:
         path = self.named(kind, name, suffix)
-        if path not in self.files.suspect:
+        if path not in self.files.suspect or has("found-is-trusted"):
             try:
                 with open(path, "rb") as file:
                     whole = file.read() == payload
@@ -756,18 +756,6 @@ def serve(store: Store, request: Fields) -> None:
         answer({"ok": False, "error": "io", "detail": str(error)})
 
 
-def misbehave() -> None:
-    if has("hangs"):
-        time.sleep(600)
-    if has("garbage"):
-        os.write(1, b"what?\n")
-    if has("elsewhere"):
-        with open(os.environ["ELSEWHERE"], "w") as file:
-            file.write("x")
-    while has("forks-forever"):
-        os.fork()
-
-
 def main(arguments: list[str]) -> int:
     global STYLE, FLAW
     while arguments[0].startswith("--"):
@@ -783,7 +771,8 @@ def main(arguments: list[str]) -> int:
     if not os.path.exists(store.path("HEAD")):
         return 4
     for line in sys.stdin:
-        misbehave()
+        if has("hangs"):
+            time.sleep(600)
         serve(store, json.loads(line))
     return 0
 

@@ -1,0 +1,1 @@
+"""The kill matrix: broken subjects, each with one flaw, and the checks that must notice it."""

@@ -1,0 +1,118 @@
+"""Flaws in how a store takes in packs."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_ADAPTER = "reference.store.adapter"
+_REPOSITORY = "reference.store.repository"
+_READER = "reference.wire.reader"
+_FILE = "test_store_packs.py::"
+_REFUSED = _FILE + "test_a_refused_pack_leaves_nothing"
+_COUNTS = '    return {\n        "commits": len(pack.commits),\n'
+_VERIFY = "        self._repository.verify(pack, self._limits)\n"
+_PLACE = '        path = f"{folder(self._repository.dot)}/{self._reader.key[7:]}.mpack"\n'
+_KEEP = "        self._draft.keep(path, mode=FILE_MODE)\n"
+
+MUTANTS = (
+    Mutant(
+        "a-pack-moves-branches",
+        _ADAPTER,
+        _COUNTS,
+        """
+    for branch, head in pack.branch_heads.items():
+        refs.write(repository.dot, branch, head)
+"""
+        + _COUNTS,
+        flagged_by="STORE-061",
+        check=_FILE + "test_a_pack_is_taken_in",
+    ),
+    Mutant(
+        "a-pack-counts-what-is-new",
+        _ADAPTER,
+        """
+    with open(path, "rb") as file:
+        pack = repository.receive(iter(lambda: file.read(CHUNK_BYTES), b""))
+""",
+        """
+    known = set(repository.ids("commits"))
+    with open(path, "rb") as file:
+        pack = repository.receive(iter(lambda: file.read(CHUNK_BYTES), b""))
+    pack.commits = [record for record in pack.commits if record["commit_id"] not in known]
+""",
+        flagged_by="STORE-061",
+        check=_FILE + "test_a_pack_is_taken_in",
+    ),
+    Mutant(
+        "a-pack-brings-its-parents",
+        _REPOSITORY,
+        "            commits={oid for oid in needs.commits if self.find_commit(oid)},\n",
+        "            commits=set(),\n",
+        flagged_by="STORE-061",
+        check=_FILE + "test_a_pack_may_lean_on_what_is_there",
+    ),
+    Mutant(
+        "packs-are-believed",
+        _REPOSITORY,
+        _VERIFY,
+        "",
+        flagged_by="STORE-062",
+        check=_REFUSED,
+    ),
+    Mutant(
+        "a-pack-is-kept-and-then-verified",
+        _REPOSITORY,
+        _VERIFY + _PLACE + _KEEP,
+        _PLACE + _KEEP + _VERIFY,
+        flagged_by="STORE-062",
+        check=_REFUSED,
+    ),
+    Mutant(
+        "signatures-are-not-looked-at",
+        _REPOSITORY,
+        "        provenance.verify_all(pack.commits)\n",
+        "",
+        flagged_by="STORE-062",
+        check=_REFUSED,
+    ),
+    Mutant(
+        "what-is-missing-is-a-matter-of-form",
+        _ADAPTER,
+        '    " missing_snapshot missing_object signature',
+        '    " missing_snapshot signature',
+        flagged_by="STORE-062",
+        check=_REFUSED,
+    ),
+    Mutant(
+        "no-such-pack-is-invalid",
+        _ADAPTER,
+        'raise ProtocolError("not_found", f"no file {path!r}")',
+        'raise ProtocolError("invalid", f"no file {path!r}")',
+        flagged_by="STORE-062",
+        check=_FILE + "test_a_pack_that_is_not_there_is_not_found",
+    ),
+    Mutant(
+        "what-follows-a-pack-is-ignored",
+        _READER,
+        "                if self._unpacker.read_bytes(1):\n",
+        "                if self._unpacker is None:\n",
+        flagged_by="MPACK-039",
+        check=_FILE + "test_hostile_packs_are_refused",
+    ),
+    Mutant(
+        "the-last-of-two-keys-counts",
+        _READER,
+        "        if len(found) != len(pairs):\n",
+        "        if found is None:\n",
+        flagged_by="MPACK-039",
+        check=_FILE + "test_hostile_packs_are_refused",
+    ),
+    Mutant(
+        "too-deep-a-value-is-the-end",
+        "reference.wire.records",
+        "    if depth >= DEPTH:\n",
+        "    if depth >= 10 * DEPTH:\n",
+        flagged_by="MPACK-039",
+        check=_FILE + "test_hostile_packs_are_refused",
+    ),
+)
