@@ -21,13 +21,15 @@ import zstandard
 from reference.wire import frames, heads
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import blob_id, from_raw, to_raw
-from reference.wire.pack import DEFAULT_LIMITS, Frame, Limits, Pack
+from reference.wire.pack import Frame, Limits, Pack
 from reference.wire.reader import PackReader, unpack
 
 from . import durable
 
 _MAGIC = b"MUSEIDX\1"
 _FRAME = struct.Struct("<QQBxxxI")
+OURS = Limits(pack_bytes=1 << 40, raw_bytes=1 << 60, records=1 << 40, manifest_bytes=1 << 60)
+"""For packs that were taken in under the caps of their time, and are only read again."""
 _CACHED_FRAMES = 8
 CHUNK_BYTES = 1 << 20
 FILE_MODE = 0o444
@@ -99,7 +101,7 @@ class PackFile:
         found: dict[str, Any] = unpack(index[40:], "index")
         return found
 
-    def verified(self, limits: Limits = DEFAULT_LIMITS) -> Pack:
+    def verified(self, limits: Limits = OURS) -> Pack:
         """The pack read through from its bytes, every blob hashed, its key checked."""
         reader = PackReader(limits)
         with open(self.path, "rb") as file:
@@ -120,7 +122,7 @@ class PackFile:
     def pack(self) -> Pack:
         """The pack's records and frames, from the index alone."""
         index = self._index
-        head = heads.decode(unpack(index["head"], "index head"))
+        head = heads.decode(unpack(index["head"], "index head", OURS.records), OURS)
         rows = _FRAME.iter_unpack(index["frames"])
         return Pack(
             framed=bool(index["framed"]),
