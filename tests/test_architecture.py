@@ -230,3 +230,43 @@ def test_every_session_is_documented() -> None:
     ]
     assert {"tests", "lint", "types", "trace"} <= {session.name for session in sessions}
     assert [session.name for session in sessions if not ast.get_docstring(session)] == []
+
+
+def called(path: Path) -> Iterator[str]:
+    """Each library of which the source at `path` calls something that it imported."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names[alias.asname or alias.name.split(".")[0]] = alias.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                names[alias.asname or alias.name] = node.module.split(".")[0]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            callee = node.func
+            while isinstance(callee, ast.Attribute):
+                callee = callee.value
+            if isinstance(callee, ast.Name) and callee.id in names:
+                yield names[callee.id]
+
+
+def given(path: Path) -> Iterator[str]:
+    """Which plugins of pytest the tests at `path` are run by."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield "pytest_asyncio"
+        if isinstance(node, ast.FunctionDef) and "benchmark" in [a.arg for a in node.args.args]:
+            yield "pytest_benchmark"
+
+
+@pytest.mark.requirement("K5")
+def test_every_named_library_does_real_work() -> None:
+    """What was asked for by name is called where it belongs, not only installed."""
+    product = {name for path in modules("reference") for name in called(path)}
+    assert {"asyncpg", "cryptography", "minio", "msgpack", "zstandard"} <= product
+    around = {name for path in modules("conformance", "perf_gates") for name in called(path)}
+    assert {"httpx", "pytest", "testcontainers"} <= around
+    tests = {name for path in modules("tests") for name in (*called(path), *given(path))}
+    assert {"hypothesis", "pytest_asyncio", "pytest_benchmark"} <= tests
+    assert "nox" in set(called(ROOT / "noxfile.py"))
