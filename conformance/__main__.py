@@ -44,6 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     except (subject.SubjectError, baseline.BaselineError) as problem:
         print(problem, file=sys.stderr)
         return USAGE
+    try:
+        files.prepare(asked.report)
+    except OSError as problem:
+        print(f"--report {asked.report}: cannot be written: {problem.strerror}", file=sys.stderr)
+        return USAGE
     return check(asked, about, checks, known)
 
 
@@ -82,12 +87,16 @@ def check(asked: Options, about: Subject | None, checks: Sequence[Check], known:
         seconds=time.monotonic() - begun,
         started=started.isoformat(timespec="seconds"),
     )
-    page = files.write(report, asked.report)
+    code = report.exit_code
+    try:
+        place = str(files.write(report, asked.report))
+    except OSError as problem:  # what was found is told all the same
+        place, code = f"{asked.report}: cannot be written: {problem.strerror}", 3
     for line in terminal.lines(
-        report, str(page), verbose=asked.verbose, quiet=asked.quiet, colour=sys.stdout.isatty()
+        report, place, verbose=asked.verbose, quiet=asked.quiet, colour=sys.stdout.isatty()
     ):
         print(line)
-    return report.exit_code
+    return code
 
 
 def run() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import interruption, transcript
-from .outcomes import Unmet
+from .outcomes import CouldNotRun, Unmet
 
 SECONDS = 30.0
 ERRORS = ("invalid", "not_found", "integrity", "conflict", "io")
@@ -131,16 +131,21 @@ class Store:
             )
         except subprocess.TimeoutExpired:
             raise Unmet(f"{form} ends within {SECONDS:.0f} s", "it does not") from None
+        except OSError as problem:
+            raise CouldNotRun(f"[store] command does not run: {problem}") from None
 
     def start(self, environment: Mapping[str, str] | None = None) -> Batch:
         """Another batch on the same store."""
-        child = subprocess.Popen(
-            [*self.command, "batch", str(self.folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {})},
-        )
+        try:
+            child = subprocess.Popen(
+                [*self.command, "batch", str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+            )
+        except OSError as problem:
+            raise CouldNotRun(f"[store] command does not run: {problem}") from None
         self.batches.append(Batch(child))
         return self.batches[-1]
 

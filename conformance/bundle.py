@@ -143,7 +143,10 @@ def _bundle(asked: argparse.Namespace) -> int:
     except ValueError as problem:
         raise BundleError(f"--key {problem}") from None
     out = asked.out or asked.report.with_name("bundle.json")
-    out.write_bytes(make(report, seed))
+    try:
+        out.write_bytes(make(report, seed))
+    except OSError as problem:
+        raise BundleError(f"--out {out}: cannot be written: {problem.strerror}") from None
     print(f"{out}, signed by {public_key(seed)}")
     return 0
 
@@ -160,9 +163,13 @@ def _verify(asked: argparse.Namespace) -> int:
 
 def _key(asked: argparse.Namespace) -> int:
     path: Path = asked.file
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(to_base64url(secrets.token_bytes(32)) + "\n")
+    try:
+        if not path.exists():
+            path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(to_base64url(secrets.token_bytes(32)) + "\n")
+    except OSError as problem:
+        raise BundleError(f"{path}: cannot be written: {problem.strerror}") from None
     try:
         print(public_key(resolve_key(f"file:{path}")))
     except ValueError as problem:

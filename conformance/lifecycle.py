@@ -139,6 +139,12 @@ class Process:
         text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
         return " | ".join(text.strip().splitlines()[-3:])[-400:]
 
+    def end(self) -> str:
+        """How it ended, and with which words."""
+        words = self.last_words()
+        code = self.child.poll() if self.child is not None else None
+        return f"with exit code {code}" + (f": {words}" if words else " and wrote nothing")
+
 
 def run_command(command: Sequence[str], what: str) -> subprocess.CompletedProcess[str]:
     """Runs one of the subject's own commands; a failing one leaves the check without ground."""

@@ -66,6 +66,10 @@ class Run:
                 self._finish(without(check, Verdict.NOT_APPLICABLE, why))
         remote = [check for check in claimed if check.profile not in STORE_PROFILES]
         local = [check for check in claimed if check.profile in STORE_PROFILES]
+        if local and (problem := self._unrunnable()):
+            for check in local:
+                self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
+            local = []
         beside = [check.id for check in sorted(local, key=lambda check: not check.long)]
         try:
             if spare := self.options.jobs - bool(remote):
@@ -115,6 +119,13 @@ class Run:
             log=self._process.log if self._process else None,
         )
 
+    def _unrunnable(self) -> str | None:
+        """Why the store's command cannot even be started, told once and not by every check."""
+        command = self.subject.store
+        if not command or shutil.which(command[0]):
+            return None
+        return f"[store] command does not run: there is no program {command[0]!r}"
+
     def _bring_up(self) -> str | None:
         """Starts the subject if that is ours to do, and waits for it; why it is not there."""
         subject, seconds = self.subject, self.options.wait
@@ -127,7 +138,7 @@ class Run:
             if not subject.url:
                 subject.url = str(told.get("url", "")).rstrip("/")
             if self._process.exited():
-                return redact(f"the subject ended at once: {self._process.last_words()}")
+                return redact(f"the subject ended at once {self._process.end()}")
         if not subject.url:
             return "no address: [subject] url is missing and [process] start did not print one"
         silence = wait_for(subject.url + subject.ready, seconds)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from reference.client import arguments as network_arguments
+from reference.client.wording import counted, say, warn
 from reference.wire.errors import ProtocolError
 
 OK, WRONG, USAGE, BROKEN, NOT_FOUND, REMOTE = 0, 1, 2, 3, 4, 5
@@ -24,14 +25,6 @@ def exit_code(problem: ProtocolError) -> int:
     if problem.code in ("integrity", "io"):
         return BROKEN
     return NOT_FOUND if problem.code.startswith(("unknown_", "not_found")) else WRONG
-
-
-def _say(text: str) -> None:
-    print(text.encode(errors="backslashreplace").decode())
-
-
-def _note(text: str) -> None:
-    print(f"musekit: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
 def find_root() -> str:
@@ -53,10 +46,14 @@ def _open() -> Any:
 
 def init(arguments: argparse.Namespace) -> int:
     """Makes an empty repository, or finishes a half-made one."""
+    from reference.store import state
     from reference.store.repository import Repository
 
-    Repository.init(os.path.abspath(arguments.dir))
-    _say(f"repository in {os.path.abspath(arguments.dir)}")
+    root = os.path.abspath(arguments.dir)
+    if begun := state.unfinished_clone(root):
+        raise ProtocolError("conflict", f"{root!r} holds {begun}")
+    Repository.init(root)
+    say(f"repository in {root}")
     return OK
 
 
@@ -73,7 +70,7 @@ def hash_object(arguments: argparse.Namespace) -> int:
                 digest.update(chunk)
         if seen != size:
             raise ProtocolError("conflict", f"{path!r} changed while it was read: try again")
-        _say(f"sha256:{digest.hexdigest()}")
+        say(f"sha256:{digest.hexdigest()}")
     return OK
 
 
@@ -96,7 +93,11 @@ def _fields(arguments: argparse.Namespace, message: str) -> dict[str, str]:
 
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     author = _author(arguments.author)
-    return {"message": message, "author": author, "committed_at": arguments.date or now}
+    fields = {"message": message, "author": author, "committed_at": arguments.date or now}
+    for name, value in fields.items():
+        if value.encode(errors="replace").decode() != value:
+            raise ProtocolError("invalid", f"{name}: must be valid UTF-8")
+    return fields
 
 
 def _author(given: str | None) -> str:
@@ -128,8 +129,8 @@ def commit(arguments: argparse.Namespace) -> int:
         fields = _fields(arguments, arguments.message) | {"signer_public_key": key}
         record, notes = working.commit(repository, fields, finish)
     for note in notes:
-        _note(note)
-    _say(f"{record['commit_id']} on {record['branch']}")
+        warn(note)
+    say(f"{record['commit_id']} on {record['branch']}")
     return OK
 
 
@@ -145,10 +146,11 @@ def log(arguments: argparse.Namespace) -> int:
     for commit_id in reversed(reachable(lambda oid: parents(repository.commit(oid)), starts)):
         record = repository.commit(commit_id)
         if arguments.json:
-            _say(json.dumps(record))
+            say(json.dumps(record))
         else:
-            _say(f"{commit_id}  {record['committed_at']}  {record['author']}")
-            _say("    " + record["message"].replace("\n", "\n    "))
+            say(f"{commit_id}  {record['committed_at']}  {record['author']}")
+            for line in record["message"].split("\n"):
+                say("    " + line.expandtabs())
     return OK
 
 
@@ -158,7 +160,7 @@ def status(arguments: argparse.Namespace) -> int:
 
     found = working.status(_open())
     where = f"on {found.branch}" if found.branch else "on no branch"
-    _say(f"{where}, {found.head or 'no commit yet'}")
+    say(f"{where}, {found.head or 'no commit yet'}")
     for word, paths in (
         ("conflict", found.conflicts),
         ("new", found.new),
@@ -166,9 +168,9 @@ def status(arguments: argparse.Namespace) -> int:
         ("gone", found.gone),
     ):
         for path in paths:
-            _say(f"{word:8} {path}")
+            say(f"{word:8} {path}")
     for note in found.notes:
-        _note(note)
+        warn(note)
     return OK
 
 
@@ -181,11 +183,12 @@ def branch(arguments: argparse.Namespace) -> int:
     current, head = head_commit(repository)
     if arguments.name is None:
         for name, commit_id in sorted(refs.list_refs(repository.dot).items()):
-            _say(f"{'*' if name == current else ' '} {name}  {commit_id}")
+            say(f"{'*' if name == current else ' '} {name}  {commit_id}")
     elif arguments.delete:
         if arguments.name == current:
             raise ProtocolError("conflict", "this branch is checked out: switch to another first")
-        refs.delete(repository.dot, arguments.name)
+        was = refs.delete(repository.dot, arguments.name)
+        say(f"removed {arguments.name}, which was at {was}")
     elif head is None:
         raise ProtocolError("not_found", "no commit to branch from yet")
     else:
@@ -209,12 +212,13 @@ def merge(arguments: argparse.Namespace) -> int:
     with durable.lock(repository.dot, exclusive=False):
         fields = _fields(arguments, arguments.message or f"Merge {arguments.branch}")
         outcome = working.merge(repository, arguments.branch, fields)
-    for path in outcome.conflicts:
-        _say(f"conflict {path}")
+    for path, sides in outcome.sides.items():
+        base, ours, theirs = (side or "none" for side in sides)
+        say(f"conflict {path}  base {base}  ours {ours}  theirs {theirs}")
     if outcome.conflicts:
-        count = len(outcome.conflicts)
-        raise ProtocolError("conflict", f"{count} conflicts: mend these files, then commit")
-    _say(f"{outcome.result} {outcome.commit_id}")
+        count = counted(len(outcome.conflicts), "conflict")
+        raise ProtocolError("conflict", f"{count}: mend what is listed, then commit")
+    say(f"{outcome.result} {outcome.commit_id}")
     return OK
 
 
@@ -224,10 +228,10 @@ def fsck(arguments: argparse.Namespace) -> int:
 
     problems = checker.problems(_open())
     for problem in problems:
-        _say(problem)
+        say(problem)
     if problems:
-        raise ProtocolError("integrity", f"{len(problems)} problems found")
-    _say("sound")
+        raise ProtocolError("integrity", f"{counted(len(problems), 'problem')} found")
+    say("sound")
     return OK
 
 
@@ -235,7 +239,7 @@ def gc(arguments: argparse.Namespace) -> int:
     """Removes what nothing reaches and packs what is loose."""
     from reference.store import gc as collector
 
-    _say(f"{collector.collect(_open(), arguments.grace)} removed")
+    say(f"{collector.collect(_open(), arguments.grace)} removed")
     return OK
 
 
@@ -245,7 +249,7 @@ def keygen(arguments: argparse.Namespace) -> int:
     from reference.wire.msign import check_handle
 
     identity = keys.generate(check_handle(arguments.handle))
-    _say(f"{identity.handle} {identity.public_key}")
+    say(f"{identity.handle} {identity.public_key}")
     return OK
 
 
@@ -254,7 +258,7 @@ def identity(arguments: argparse.Namespace) -> int:
     from reference import keys
 
     found = keys.load()
-    _say(f"{found.handle} {found.public_key}")
+    say(f"{found.handle} {found.public_key}")
     return OK
 
 
@@ -372,7 +376,8 @@ def run(argv: Sequence[str]) -> int:
         handler: Handler = arguments.handler
         return handler(arguments)
     except ProtocolError as problem:
-        code, text = exit_code(problem), str(problem)
+        code = exit_code(problem)
+        text = str(problem).replace("integrity: integrity check: ", "integrity check: ", 1)
     except FileNotFoundError as problem:
         code, text = NOT_FOUND, f"{problem.strerror}: {problem.filename!r}"
     except BrokenPipeError:
@@ -386,5 +391,5 @@ def run(argv: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    _note(text)
+    warn(text)
     return code

@@ -55,5 +55,6 @@ def generate(handle: str) -> Identity:
     identity = Identity(handle, os.urandom(32))
     stored = {"handle": handle, "seed": provenance.to_base64url(identity.seed)}
     if not durable.create(_path(), json.dumps(stored).encode() + b"\n", mode=0o600):
-        raise ProtocolError("conflict", f"there is a key already in {_path()}: remove it first")
+        why = "move it away, or set MUSEKIT_HOME for a second identity"
+        raise ProtocolError("conflict", f"there is a key already in {_path()}: {why}")
     return identity

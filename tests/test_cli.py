@@ -15,6 +15,14 @@ from reference.store.repository import Repository
 from tests import oracle
 
 
+def text_id(line: str) -> str:
+    """The id of a file of one line."""
+    return oracle.blob_id(f"{line}\n".encode())
+
+
+BASE, CHANGED = text_id("base"), text_id("changed")
+
+
 class Person:
     """Somebody at a command line, in one folder."""
 
@@ -192,6 +200,7 @@ def test_a_key_is_private_and_never_overwritten(person: Person) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
     before = kept.read_bytes()
     person.runs("keygen", "--handle", "b", code=1)
+    assert "move it away, or set MUSEKIT_HOME" in person.notes
     assert kept.read_bytes() == before
 
 
@@ -219,6 +228,67 @@ def test_exit_codes(person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(SystemExit) as ended:
         run(["no-such-command"])
     assert ended.value.code == 2
+
+
+@pytest.mark.requirement("STORE-039", "STORE-043")
+@pytest.mark.parametrize("instead", [None, "a file"])
+def test_a_store_without_its_branches_is_damaged(person: Person, instead: str | None) -> None:
+    """It is no empty one: fsck says so, and nothing is collected, committed or listed."""
+    person.writes("a", "1")
+    commit = person.commits()
+    heads = person.root / ".muse/refs/heads"
+    (heads / "main").unlink()
+    heads.rmdir()
+    if instead is not None:
+        heads.write_text(instead)
+    assert "refs/heads is missing" in person.runs("fsck", code=3)
+    assert person.notes == "musekit: integrity: 1 problem found\n"
+    for command in (["gc", "--grace", "0"], ["log"], ["branch"], ["branch", "-d", "main"]):
+        person.runs(*command, code=3)
+        assert person.notes.startswith("musekit: integrity check: .muse/refs/heads is missing")
+    person.writes("a", "2")
+    person.runs("commit", "-m", "m", code=3)
+    assert person.record(commit)["commit_id"] == commit
+
+
+def test_a_damaged_head_says_what_to_write(person: Person) -> None:
+    """Once that it is damaged, and the line that belongs there."""
+    (person.root / ".muse/HEAD").write_text("main\n")
+    person.runs("status", code=3)
+    assert person.notes.startswith("musekit: integrity check: HEAD holds 'main\\n'")
+    assert "write `ref: refs/heads/BRANCH`" in person.notes
+
+
+@pytest.mark.parametrize("option", ["--message", "--author"])
+def test_a_commit_says_only_what_is_text(person: Person, option: str) -> None:
+    """Bytes of an argument that are no UTF-8 are refused in a line that names it."""
+    person.writes("a", "1")
+    given = {"--message": "m", "--author": "me", option: "\udcff"}
+    person.runs("commit", *(word for pair in given.items() for word in pair), code=1)
+    assert person.notes == f"musekit: invalid: {option[2:]}: must be valid UTF-8\n"
+
+
+def test_an_unfinished_clone_is_finished_by_cloning(person: Person) -> None:
+    """Nothing advises init, and init leaves it alone."""
+    (person.root / ".muse/HEAD").unlink()
+    (person.root / ".muse/config.toml").write_text('[remotes.origin]\nurl = "http://h/o/s"\n')
+    for command, code in (("status", 4), ("init", 1)):
+        person.runs(command, code=code)
+        advice = f"an unfinished clone: run musekit clone http://h/o/s {person.root}"
+        assert advice in person.notes
+    assert not (person.root / ".muse/HEAD").exists()
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(person: Person) -> None:
+    """Control characters are escaped, and no line of a message passes for one of the log."""
+    person.writes("a", "1")
+    message = "one\ntwo\r\x1b[2J\x9b2J\u2028three"
+    person.runs("commit", "-m", message, "--author", "me\nsha256:0\x1b[1m")
+    lines = person.runs("log").split("\n")
+    assert lines[0].endswith("  me\\nsha256:0\\x1b[1m")
+    assert lines[1:] == ["    one", "    two\\r\\x1b[2J\\x9b2J\\u2028three", ""]
+    person.writes("new\x9bname", "1")
+    assert person.runs("status").splitlines()[1] == "new      new\\x9bname"
 
 
 @pytest.mark.requirement("STORE-030")
@@ -281,8 +351,12 @@ def test_conflicts_are_listed_and_the_next_commit_ends_the_merge(forked: Person)
     forked.writes("gone", "edited\n")
     forked.writes("theirs", "a file here\n")
     ours = forked.commits("conflicting")
-    listed = forked.runs("merge", "side", code=1).split()
-    assert listed == ["conflict", "gone", "conflict", "shared", "conflict", "theirs"]
+    listed = [line.split("  ") for line in forked.runs("merge", "side", code=1).splitlines()]
+    assert listed == [
+        ["conflict gone", f"base {BASE}", f"ours {text_id('edited')}", "theirs none"],
+        ["conflict shared", f"base {BASE}", f"ours {text_id('ours')}", f"theirs {CHANGED}"],
+        ["conflict theirs", "base none", f"ours {text_id('a file here')}", "theirs none"],
+    ]
     state = json.loads((forked.root / ".muse/MERGE_STATE.json").read_text())
     assert state["conflict_paths"] == ["gone", "shared", "theirs"]
     assert state["ours_commit"] == ours
@@ -290,7 +364,10 @@ def test_conflicts_are_listed_and_the_next_commit_ends_the_merge(forked: Person)
     assert forked.tree()["theirs"] == "a file here\n"
     forked.runs("switch", "side", code=1)
     forked.writes("shared", "settled\n")
-    merge = forked.record(forked.commits("merged"))
+    settled = forked.commits("merged")
+    kept = [f"musekit: keeps our side of {path}" for path in ("gone", "theirs")]
+    assert forked.notes.splitlines() == kept
+    merge = forked.record(settled)
     assert (merge["parent_commit_id"], merge["parent2_commit_id"]) == (
         ours,
         state["theirs_commit"],
@@ -332,7 +409,8 @@ def test_branches_are_listed_and_removed(forked: Person) -> None:
     lines = forked.runs("branch").splitlines()
     assert [line[:6].strip() for line in lines] == ["* main", "side"]
     forked.runs("branch", "-d", "main", code=1)
-    forked.runs("branch", "-d", "side")
+    was = lines[1].split()[1]
+    assert forked.runs("branch", "-d", "side") == f"removed side, which was at {was}\n"
     assert forked.runs("branch").count("\n") == 1
 
 

@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.server:
         return _server(options)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command or shutil.which(command[0]) is None:
-        parser.error("CMD must be a command that can be run")
+    if not command:
+        parser.error("CMD is missing: the store adapter to explore")
+    if shutil.which(command[0]) is None:
+        parser.error(f"CMD must be a command that can be run, and {command[0]!r} is none")
     if options.state:
         return _replay(command, options.state, options.recorder)
     tier = NIGHTLY if options.nightly else LIGHT if options.light else CI

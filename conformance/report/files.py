@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 from . import badge, junit, page
 from .model import Report
+
+
+def prepare(folder: Path) -> None:
+    """Makes the folder and tries to write there, before the checks take their time; `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass  # that it can be made is all
 
 
 def write(report: Report, folder: Path) -> Path:

@@ -88,6 +88,8 @@ def lines(report: Report, place: str, *, verbose: bool, quiet: bool, colour: boo
     if report.left:
         yield f"left on the subject, please remove ({len(report.left)}):"
         yield from (f"  {name}" for name in report.left)
+    if all(r.verdict is Verdict.NOT_APPLICABLE for r in report.results):
+        yield from _nothing(report.results)
     if not quiet:
         ran = [r for r in report.results if r.verdict is not Verdict.NOT_APPLICABLE]
         profiles = dict.fromkeys(r.profile for r in ran)
@@ -121,6 +123,17 @@ def _group(results: Sequence[Result], title: str) -> Iterator[str]:
             yield from (f"    | {line[:160]}" for line in result.evidence[-3:])
             yield f"    {result.reproduce}"
     yield ""
+
+
+def _nothing(results: Sequence[Result]) -> Iterator[str]:
+    """Why a run checked nothing: whoever asked for one requirement learns what it belongs to."""
+    grounds: dict[str, list[Result]] = {}
+    for result in results:
+        grounds.setdefault(result.detail, []).append(result)
+    for ground, same in grounds.items():
+        ids = list(dict.fromkeys(id for result in same for id in result.requirements))
+        more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+        yield f"not applicable: {', '.join(ids[:_SHOWN])}{more}: {ground}"
 
 
 def _names(results: Sequence[Result]) -> str:

@@ -18,6 +18,7 @@ from reference.store.packs import FILE_MODE, PackFile, encode_index, folder
 from reference.wire import frames, provenance
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import blob_id
+from reference.wire.names import ancestors
 from reference.wire.pack import Limits, Pack
 from reference.wire.reader import PackReader
 from reference.wire.records import Commit, Snapshot
@@ -164,6 +165,8 @@ def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) ->
     with steps.step("checkout"), aside(received.verify):
         if heads:
             tree = received.tree(received.commits[heads[branch]]["snapshot_id"])
+            if again:
+                _refuse_edited(root, received, tree)
             _check_out(root, received, tree, again)
     with steps.step("refs"):
         if heads:
@@ -172,6 +175,39 @@ def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) ->
         durable.write(f"{dot}/repo.json", b'{"format":1}\n')
         refs.write_head(dot, branch=branch)
     return result
+
+
+def _refuse_edited(root: str, received: Received, tree: Tree) -> None:
+    """What the clone that was killed wrote is a file's content or the start of it.
+
+    Anything else in a file's place is somebody's own, and nothing is written over it.
+    """
+    manifest, directories = tree
+    above = {name for path in (*manifest, *directories) for name in ancestors(path)}
+    for name in sorted({*directories, *above}):
+        at = f"{root}/{name}"
+        if os.path.islink(at) or (os.path.lexists(at) and not os.path.isdir(at)):
+            raise _edited(name)
+    doubtful: dict[str, list[tuple[str, bytes]]] = {}
+    for path, object_id in manifest.items():
+        at = f"{root}/{path}"
+        if not os.path.lexists(at):
+            continue
+        if os.path.islink(at) or not os.path.isfile(at):
+            raise _edited(path)
+        with open(at, "rb") as file:
+            found = file.read()
+        if blob_id(found) != object_id:
+            doubtful.setdefault(object_id, []).append((path, found))
+    for object_id, content in received.contents(set(doubtful)):
+        for path, found in doubtful[object_id]:
+            if not content.startswith(found):
+                raise _edited(path)
+
+
+def _edited(path: str) -> ProtocolError:
+    why = f"{path!r} was changed since the clone was interrupted: move it away, then clone again"
+    return ProtocolError("conflict", why)
 
 
 def _check_out(root: str, received: Received, tree: Tree, again: bool) -> None:

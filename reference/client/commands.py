@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from reference.wire.errors import ProtocolError
 from . import address
 from .progress import Steps
 from .remote import LIMITS, Remote
+from .wording import counted, say, warn
 
 if TYPE_CHECKING:
     from reference.keys import Identity
@@ -30,19 +30,27 @@ Here = Callable[[], "Repository"]
 
 def _print(arguments: argparse.Namespace, fields: dict[str, Any], steps: Steps, text: str) -> None:
     for note in fields.get("notes", ()):
-        print(f"musekit: {note}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+        warn(note)
     if arguments.json:
         print(json.dumps({**fields, "ms": steps.ms}))
         return
-    for line in text.splitlines():  # a server's names may hold what would steer a terminal
-        print("".join(c if c.isprintable() else "?" for c in line))
+    for line in text.splitlines():
+        say(line)
 
 
 def _remotes(repository: Repository) -> dict[str, Any]:
     from reference.store import state
 
-    found = state.get_state(repository.dot, "config").get("remotes", {})
-    return found if isinstance(found, dict) else {}
+    return _tables(state.get_state(repository.dot, "config"))
+
+
+def _tables(config: dict[str, Any]) -> dict[str, Any]:
+    """The remotes of a configuration, which people write by hand."""
+    found = config.setdefault("remotes", {})
+    if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+        why = ".muse/config.toml: a remote must be a table [remotes.NAME] with its url"
+        raise ProtocolError("invalid", why)
+    return found
 
 
 def _identity() -> Identity:
@@ -75,7 +83,7 @@ def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[R
     """The remote by its name in config.toml, where `insecure = true` may stand beside its url."""
     name = arguments.name
     entry = _remotes(repository).get(name)
-    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+    if entry is None or not isinstance(entry.get("url"), str):
         why = f"no remote {name!r}: musekit remote add {name} URL"
         raise ProtocolError("not_found", why)
     insecure = entry.get("insecure") is True
@@ -95,7 +103,7 @@ def remote_add(arguments: argparse.Namespace, here: Here) -> int:
     address.split_repository(arguments.url)
     with durable.lock(repository.dot, exclusive=True):
         config = state.get_state(repository.dot, "config")
-        known = config.setdefault("remotes", {}).setdefault(arguments.name, {})
+        known = _tables(config).setdefault(arguments.name, {})
         if known.get("url", arguments.url) != arguments.url:
             raise ProtocolError("conflict", f"{arguments.name} is {known['url']} already")
         known["url"] = arguments.url
@@ -119,8 +127,9 @@ def push(arguments: argparse.Namespace, here: Here) -> int:
             with steps.step("create"):
                 remote.create()
         result = run(repository, remote, branch, head, arguments.force, steps)
-    new = f"{result.stored_commits} commits, {result.stored_blobs} blobs new there"
-    text = f"{result.message}\n{new}, {result.already_present} blobs there already"
+    new = f"{counted(result.stored_commits, 'commit')}, {counted(result.stored_blobs, 'blob')}"
+    there = f"{counted(result.already_present, 'blob')} there already"
+    text = f"{result.message}\n{new} new there, {there}"
     _print(arguments, asdict(result), steps, text)
     return 0
 
@@ -132,7 +141,8 @@ def fetch(arguments: argparse.Namespace, here: Here) -> int:
     repository, steps = here(), Steps()
     with _remote(repository, arguments) as remote:
         result = run(repository, remote, arguments.name, steps)
-    text = f"{len(result.heads)} branches, {result.commits} new commits, {result.blobs} new blobs"
+    new = f"{counted(result.commits, 'new commit')}, {counted(result.blobs, 'new blob')}"
+    text = f"{counted(len(result.heads), 'branch')}, {new}"
     _print(arguments, asdict(result), steps, text)
     return 0
 
@@ -162,8 +172,8 @@ def pull(arguments: argparse.Namespace, here: Here) -> int:
             outcome = working.merge(repository, source, fields)
     if outcome.conflicts:
         paths = ", ".join(outcome.conflicts[:5])
-        count = len(outcome.conflicts)
-        raise ProtocolError("conflict", f"{count} conflicts ({paths}): mend them, then commit")
+        count = counted(len(outcome.conflicts), "conflict")
+        raise ProtocolError("conflict", f"{count} ({paths}): mend what is listed, then commit")
     result = {"result": outcome.result, "head": outcome.commit_id}
     text = f"{outcome.result} {outcome.commit_id}"
     _print(arguments, {**asdict(fetched), **result}, steps, text)
@@ -187,7 +197,7 @@ def clone(arguments: argparse.Namespace, here: Here) -> int:
     with _connected(arguments.url, arguments) as remote:
         root = os.path.abspath(arguments.dir or remote.slug)
         result = run(remote, root, steps)
-    text = f"{result.commits} commits, {result.blobs} blobs in {root}"
+    text = f"{counted(result.commits, 'commit')}, {counted(result.blobs, 'blob')} in {root}"
     _print(arguments, {**asdict(result), "dir": root}, steps, text)
     return 0
 

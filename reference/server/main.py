@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -45,16 +46,25 @@ def _options(command: str) -> argparse.ArgumentParser:
 
 def _limit(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if name not in {field.name for field in fields(Limits)} or not number.isdigit():
-        raise argparse.ArgumentTypeError(f"no such limit: {text}")
+    names = [field.name for field in fields(Limits)]
+    if name not in names:
+        raise argparse.ArgumentTypeError(f"no such limit: {name}; there are {', '.join(names)}")
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{name} must be a whole number, 0 or more: {number!r}")
     return name, int(number)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535: {text!r}")
+    return int(text)
 
 
 def serve(arguments: Sequence[str]) -> int:
     """`musekit serve`: until SIGTERM or SIGINT; prints `{"url": …}` once it answers."""
     parser = _options("serve")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
+    parser.add_argument("--port", type=_port, default=8000, help="0 for any that is free")
     parser.add_argument("--no-worker", action="store_true", help="leaves jobs to `musekit work`")
     options = parser.parse_args(arguments)
     with _prepared(options) as (dsn, embedded):
@@ -132,7 +142,13 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
+    try:
+        sock.bind((host, port))
+    except OSError as problem:
+        sock.close()
+        if problem.errno != errno.EADDRINUSE:
+            raise
+        raise ProtocolError("io", f"{host}:{port} is taken; --port 0 takes a free one") from None
     return sock
 
 

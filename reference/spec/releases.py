@@ -17,6 +17,9 @@ from reference.spec.requirements import Requirement
 FOLDER = "releases"
 CHANGELOG = "CHANGELOG.md"
 
+_SPEC = "reference/spec"
+"""Where problems say these files are: the checkout has another CHANGELOG.md at its top."""
+
 _SECTION = re.compile(r"## (\d+(?:\.\d+)*)\b.*")
 _ENTRY = re.compile(r"- ([A-Z]+-\d{3}(?:, [A-Z]+-\d{3})*): \S.*")
 _LINE = re.compile(r"([A-Z]+-\d{3}) (sha256:[0-9a-f]{64})")
@@ -61,7 +64,7 @@ def read(folder: Path, problems: list[str]) -> list[Release]:
         lines = path.read_text(encoding="utf-8").splitlines()
         matches = [_LINE.fullmatch(line) for line in lines[1:]]
         problems += [
-            f"{FOLDER}/{path.name}:{number}: expected an id and a digest"
+            f"{_SPEC}/{FOLDER}/{path.name}:{number}: expected an id and a digest"
             for number, match in enumerate(matches, 2)
             if match is None
         ]
@@ -83,8 +86,8 @@ def told(folder: Path, problems: list[str]) -> dict[str, set[str]]:
             found[version] |= set(match[1].split(", "))
         elif _LIKE_AN_ENTRY.match(line):
             problems.append(
-                f"{CHANGELOG}:{number}: expected `- PUSH-007, PUSH-009: what changed`, and a"
-                " heading with a version above it"
+                f"{_SPEC}/{CHANGELOG}:{number}: expected `- PUSH-007, PUSH-009: what changed`, and"
+                " a heading with a version above it"
             )
     return found
 
@@ -97,20 +100,24 @@ def problems_of(folder: Path, version: str, items: list[Requirement]) -> Iterato
     if not releases:
         return
     if version not in entries:
-        yield f"{CHANGELOG}: version {version} of the requirements has no section"
+        yield f"{_SPEC}/{CHANGELOG}: version {version} of the requirements has no section"
     last = releases[-1]
     if order(version) < order(last.version):
-        yield f"requirements.py: version {version} is older than the frozen {last.version}"
+        where = f"{_SPEC}/requirements.py"
+        yield f"{where}: version {version} is older than the frozen {last.version}"
         return
     changed = dict(difference(last.meanings, meanings(items)))
     later = set().union(*(ids for v, ids in entries.items() if order(v) > order(last.version)))
     for id, how in changed.items():
         if version == last.version:
-            yield f"{id} {how}, but {version} is frozen: move the version and say so in {CHANGELOG}"
+            yield (
+                f"{id} {how}, but {version} is frozen: move VERSION in {_SPEC}/requirements.py"
+                f" and say so in {_SPEC}/{CHANGELOG}"
+            )
         elif id not in later:
-            yield f"{id} {how} since {last.version}: say so in {CHANGELOG} under {version}"
+            yield f"{id} {how} since {last.version}: say so in {_SPEC}/{CHANGELOG} under {version}"
     for id in sorted(later - changed.keys()):
-        yield f"{CHANGELOG}: {id} is as it was in {last.version}: the entry is stale"
+        yield f"{_SPEC}/{CHANGELOG}: {id} is as it was in {last.version}: the entry is stale"
 
 
 def difference(old: Meanings, new: Meanings) -> Iterator[tuple[str, str]]:

@@ -51,6 +51,7 @@ def _problems(repository: Repository) -> Iterator[str]:
             if parent not in commits:
                 yield f"commit {object_id}: its parent {parent} is missing"
     named: dict[str, Callable[[], str | None]] = {"HEAD": lambda: refs.read_head(repository.dot)[1]}
+    named["branches"] = partial(refs.check_folder, repository.dot)
     for branch in refs.branches(repository.dot):
         named[f"branch {branch}"] = partial(refs.read, repository.dot, branch)
     for name, read in named.items():

@@ -25,6 +25,13 @@ def _folder(dot: str) -> str:
     return f"{dot}/refs/heads"
 
 
+def check_folder(dot: str) -> None:
+    """`init` makes the folder before HEAD: a store without it lost its branches."""
+    if not os.path.isdir(_folder(dot)):
+        why = "integrity check: .muse/refs/heads is missing or no folder: bring it back from a copy"
+        raise ProtocolError("integrity", why)
+
+
 def _path(dot: str, branch: str) -> str:
     return f"{_folder(dot)}/{check_branch(branch)}"
 
@@ -50,13 +57,15 @@ def read(dot: str, branch: str) -> str | None:
         with open(_path(dot, branch), "rb") as file:
             text = file.read().decode("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        check_folder(dot)
         return None
     except OSError as problem:
         if problem.filename and len(os.path.basename(branch).encode()) > COMPONENT_BYTES:
             return None
         raise
     if not is_id(text):
-        raise ProtocolError("integrity", f"integrity check: branch {branch!r} holds {text!r:.90}")
+        why = f"branch {branch!r} holds {text!r:.90}, no commit id: musekit fsck lists what is left"
+        raise ProtocolError("integrity", f"integrity check: {why}")
     return text
 
 
@@ -67,6 +76,7 @@ def branches(dot: str) -> list[str]:
 
 def list_refs(dot: str) -> dict[str, str]:
     """Every branch and the commit it is at."""
+    check_folder(dot)
     found = {}
     for name in branches(dot):
         head = read(dot, name)
@@ -93,6 +103,7 @@ def write(dot: str, branch: str, commit_id: str, expect: str | Unset | None = UN
     """Moves a branch; with `expect` only from that value, None meaning it is not there yet."""
     check_id(commit_id, "commit")
     check_holdable(dot, branch, conflicts=False)
+    check_folder(dot)
     with durable.lock(_folder(dot), exclusive=True):
         check_holdable(dot, branch)
         if not isinstance(expect, Unset):
@@ -105,15 +116,18 @@ def write(dot: str, branch: str, commit_id: str, expect: str | Unset | None = UN
         durable.write(_path(dot, branch), commit_id.encode())
 
 
-def delete(dot: str, branch: str) -> None:
-    """Removes a branch, and the folders that only it needed."""
+def delete(dot: str, branch: str) -> str:
+    """Removes a branch, and the folders that only it needed; returns where it was."""
+    check_folder(dot)
     with durable.lock(_folder(dot), exclusive=True):
-        if read(dot, branch) is None:
+        found = read(dot, branch)
+        if found is None:
             raise ProtocolError("not_found", f"no branch {branch!r} here")
         durable.remove(_path(dot, branch))
         for folder in ancestors(branch):
             with contextlib.suppress(OSError):  # not empty: another branch lives in it
                 os.rmdir(f"{_folder(dot)}/{folder}")
+    return found
 
 
 def _clear_empty_folder(path: str) -> None:
@@ -135,7 +149,8 @@ def read_head(dot: str) -> tuple[str | None, str | None]:
         if value.startswith(_HEAD_BRANCH):
             with contextlib.suppress(ProtocolError):
                 return check_branch(value.removeprefix(_HEAD_BRANCH)), None
-    raise ProtocolError("integrity", f"integrity check: HEAD holds {text!r:.90}")
+    why = f"HEAD holds {text!r:.90}: write `{_HEAD_BRANCH}BRANCH` and a line feed into .muse/HEAD"
+    raise ProtocolError("integrity", f"integrity check: {why}")
 
 
 def write_head(dot: str, *, branch: str | None = None, commit: str | None = None) -> None:

@@ -19,7 +19,7 @@ from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
 from reference.wire.reader import PackReader
 from reference.wire.records import Commit, Snapshot
 
-from . import durable, kept, loose, refs
+from . import durable, kept, loose, refs, state
 from .packs import CHUNK_BYTES, FILE_MODE, PackFile, encode_index, folder, list_packs
 
 CHAIN = 64
@@ -39,9 +39,8 @@ class Repository:
         self.root = root
         self.dot = f"{root}/.muse"
         if not os.path.isfile(f"{self.dot}/HEAD"):
-            raise ProtocolError(
-                "not_found", f"{root!r} holds no finished repository: run musekit init"
-            )
+            begun = state.unfinished_clone(root) or "no finished repository: run musekit init"
+            raise ProtocolError("not_found", f"{root!r} holds {begun}")
         kept.check_format(f"{self.dot}/repo.json")
         self._packs: list[PackFile] | None = None
         self._commits: dict[str, tuple[PackFile, int]] = {}

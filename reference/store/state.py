@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -66,6 +67,23 @@ def get_state(dot: str, kind: str, name: object = None) -> Value:
     if not isinstance(value, dict):
         raise ProtocolError("integrity", f"integrity check: {path} holds no object")
     return value
+
+
+def unfinished_clone(root: str) -> str | None:
+    """What to do about a clone that was killed: a store with a remote and without HEAD."""
+    dot = f"{root}/.muse"
+    if os.path.exists(f"{dot}/HEAD"):
+        return None
+    try:
+        remotes = get_state(dot, "config").get("remotes")
+    except (ProtocolError, OSError):
+        return None
+    entries = remotes.values() if isinstance(remotes, dict) else ()
+    urls = [entry.get("url") for entry in entries if isinstance(entry, dict)]
+    for url in urls:
+        if isinstance(url, str):
+            return f"an unfinished clone: run musekit clone {shlex.quote(url)} {shlex.quote(root)}"
+    return None
 
 
 def all_values(dot: str) -> Iterator[Value]:

@@ -132,9 +132,13 @@ def commit(
     record = commit_on(
         repository, branch, manifest, found.directories, dict(fields), second, finish
     )
+    notes = list(found.notes)
     if merging:
         state.set_state(repository.dot, "merge", None, None)
-    return record, list(found.notes)
+        for path in merging.get("conflict_paths", []):
+            if manifest.get(path) == before.get(path):
+                notes.append(f"keeps our side of {path}")
+    return record, notes
 
 
 def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
@@ -208,6 +212,8 @@ class MergeOutcome:
     result: str
     commit_id: str | None
     conflicts: Sequence[str] = ()
+    sides: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """Of each path in conflict the blob in the base, in ours and in theirs."""
 
 
 def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> MergeOutcome:
@@ -231,7 +237,8 @@ def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> Mer
     if not status(repository).clean:
         raise ProtocolError("conflict", "the working tree has changes: commit them first")
     base = merge_base(parents_of, ours, theirs)
-    merged = three_way(tree_of(repository, base), mine, other)
+    common = tree_of(repository, base)
+    merged = three_way(common, mine, other)
     if merged.conflicts:
         value = {"base_commit": base, "ours_commit": ours, "theirs_commit": theirs}
         state.set_state(
@@ -241,7 +248,9 @@ def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> Mer
         kept.update({path: mine[0][path] for path in merged.conflicts if path in mine[0]})
         ours_first = {p: oid for p, oid in kept.items() if not kept.keys() & set(ancestors(p))}
         write_tree(repository, mine, (ours_first, mine[1]))
-        return MergeOutcome("conflict", None, merged.conflicts)
+        trees = (common[0], mine[0], other[0])
+        sides = {path: [tree.get(path) for tree in trees] for path in merged.conflicts}
+        return MergeOutcome("conflict", None, merged.conflicts, sides)
     write_tree(repository, mine, (merged.manifest, merged.directories))
     record = commit_on(
         repository, branch, merged.manifest, merged.directories, dict(fields), theirs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,6 +306,32 @@ def test_interrupted_clone_can_be_finished(
             Repository(str(root))
     clone(remote, str(root), Steps())
     assert tree(root) == {"a": b"1" * 500, "b": None, "b/c": b"2"}
+    assert fsck.problems(Repository(str(root))) == []
+
+
+@pytest.mark.requirement("DUR-033")
+@pytest.mark.parametrize("edited", ["a", "b/c", "b", "d"])
+def test_what_was_edited_meanwhile_is_not_written_over(
+    remote: Remote, work: Workspace, tmp_path: Path, edited: str
+) -> None:
+    """What the clone left is its content or the start of it; anything else is somebody's own."""
+    work.commit(a="1" * 500, **{"b/c": "2", "d/e": "3"})
+    work.push(remote)
+    root = tmp_path / "copy"
+    clone(remote, str(root), Steps())
+    (root / ".muse/HEAD").unlink()
+    (root / "a").write_text("1" * 7)  # cut short, as a killed process leaves it
+    if (root / edited).is_dir():
+        shutil.rmtree(root / edited)
+    (root / edited).write_text("my own")
+    before = tree(root)
+    with pytest.raises(ProtocolError, match=f"'{edited}' was changed") as refused:
+        clone(remote, str(root), Steps())
+    assert refused.value.code == "conflict"
+    assert tree(root) == before
+    (root / edited).unlink()
+    clone(remote, str(root), Steps())
+    assert (root / "a").read_text() == "1" * 500
     assert fsck.problems(Repository(str(root))) == []
 
 

@@ -96,7 +96,7 @@ def test_conflicting_pull(one: Path, tmp_path: Path, run: Run, url: str) -> None
     run(one, "push")
     code, _, error = run(tmp_path / "two", "pull")
     assert code == 1
-    assert "1 conflicts (a)" in error
+    assert "1 conflict (a)" in error
 
 
 def test_json_tells_counts_bytes_and_steps(one: Path, tmp_path: Path, run: Run, url: str) -> None:
@@ -145,6 +145,17 @@ def test_exit_codes(one: Path, tmp_path: Path, run: Run, hub: Meddler, url: str)
     assert code == 3
     assert "integrity check" in error
     assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("text", ["remotes = 3\n", "[remotes]\norigin = 3\n"])
+def test_remotes_that_are_no_tables_are_named(run: Run, tmp_path: Path, text: str) -> None:
+    """What somebody wrote into config.toml by hand is refused in one line."""
+    assert run(tmp_path, "init")[0] == 0
+    (tmp_path / ".muse/config.toml").write_text(text)
+    for command in (["remote", "add", "origin", "http://h/o/s"], ["fetch", "origin"]):
+        code, _, said = run(tmp_path, *command)
+        assert (code, said.count("\n")) == (1, 1)
+        assert "a remote must be a table [remotes.NAME]" in said
 
 
 def test_insecure_may_stand_in_the_configuration(

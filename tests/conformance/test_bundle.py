@@ -195,6 +195,24 @@ def test_a_seed_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_seed_may_have_a_new_folder(tmp_path: Path) -> None:
+    """The folder is made for its owner alone; a file in its place is one sentence."""
+    assert bundle.main(["key", str(tmp_path / "keys" / "mine")]) == 0
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    assert bundle.main(["key", str(tmp_path / "keys" / "mine" / "below")]) == 2
+
+
+def test_a_bundle_without_a_folder_is_one_sentence(
+    tmp_path: Path, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--out` names a place that is there."""
+    out = tmp_path / "nowhere" / "bundle.json"
+    command = ["bundle", str(reported(tmp_path)), "--key", seed, "--out", str(out)]
+    assert bundle.main(command) == 2
+    told = capsys.readouterr().err
+    assert told == f"--out {out}: cannot be written: No such file or directory\n"
+
+
 def test_verify_refuses_what_is_no_bundle(tmp_path: Path) -> None:
     """A report without a signature is none, nor is a file that is not there."""
     assert bundle.main(["verify", str(reported(tmp_path)), "--key", KEY]) == 1

@@ -218,6 +218,18 @@ def test_an_adapter_that_babbles_is_told_so(tmp_path: Path, body: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("text", ["#!/no/such/interpreter\n", "neither a script nor a program"])
+def test_an_adapter_that_cannot_be_started_is_not_judged(tmp_path: Path, text: str) -> None:
+    """The system refuses to run the file, whichever form is asked for."""
+    program = tmp_path / "store"
+    program.write_text(text)
+    program.chmod(0o755)
+    store = Store([str(program)], tmp_path)
+    for begin in (store.init, store.start):
+        with pytest.raises(CouldNotRun, match=r"^\[store\] command does not run: "):
+            begin()
+
+
 def test_an_adapter_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for ever."""
     monkeypatch.setattr("conformance.adapter.SECONDS", 0.5)

@@ -79,6 +79,78 @@ def test_a_store_that_is_none(tmp_path: Path) -> None:
     assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["suite-error"]) == (0, 0)
 
 
+def test_a_store_command_that_is_not_there(tmp_path: Path) -> None:
+    """Nothing was judged, so nothing fails; the reason is said once."""
+    subject = tmp_path / "subject.toml"
+    subject.write_text(
+        '[subject]\nprofiles = ["store-kill"]\n[store]\ncommand = ["./no-such-store"]\n'
+    )
+    done = conformance("--subject", str(subject), report=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.count("[store] command does not run: ") == 1
+    assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["fail"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [([], "CMD is missing"), (["./no-such-store"], "and './no-such-store' is none")],
+)
+def test_a_store_to_explore_that_is_not_there(command: list[str], told: str) -> None:
+    """The explorer names the command that it cannot run."""
+    explorer = [sys.executable, "-m", "conformance.crash", *command]
+    done = subprocess.run(
+        explorer, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (done.returncode, told in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["false"], "the subject ended at once with exit code 1 and wrote nothing"),
+        (["sh", "-c", "echo no >&2; exit 7"], "the subject ended at once with exit code 7: no"),
+    ],
+)
+def test_a_subject_that_ends_at_once(tmp_path: Path, command: list[str], told: str) -> None:
+    """How it ended is told, whether it wrote anything or not."""
+    subject = tmp_path / "subject.toml"
+    subject.write_text(
+        f'[subject]\nprofiles = ["push"]\n[process]\nstart = {json.dumps(command)}\n'
+    )
+    done = conformance("--subject", str(subject), "--id", "PUSH-009", report=tmp_path)
+    assert (done.returncode, f"{told}\n" in done.stdout) == (3, True)
+
+
+def test_a_run_that_checked_nothing_says_why(tmp_path: Path) -> None:
+    """The requirement that was asked for belongs to a profile that is not claimed."""
+    url = f"http://127.0.0.1:{free_port()}"
+    done = conformance("--url", url, "--id", "HTTP-033", report=tmp_path)
+    assert done.returncode == 3
+    assert "not applicable: HTTP-033" in done.stdout
+    assert "does not claim the profile storage-blob-only" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_checks(tmp_path: Path) -> None:
+    """A file stands where the folder should be: exit 2, and nobody waits for a subject."""
+    (tmp_path / "report").write_text("")
+    url = f"http://127.0.0.1:{free_port()}"
+    done = conformance("--url", url, "--wait", "60", report=tmp_path / "report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"--report {tmp_path / 'report'}: cannot be written: File exists"
+    ]
+
+
+def test_a_report_that_is_lost_at_the_end_is_still_told(tmp_path: Path) -> None:
+    """What was found stands at the terminal, and the exit says that something could not run."""
+    (tmp_path / "report.json").mkdir()
+    url = f"http://127.0.0.1:{free_port()}"
+    done = conformance("--url", url, "--id", "PUSH-009", "--wait", "0", report=tmp_path)
+    assert done.returncode == 3
+    for part in ("nothing listens at", "verdict    ", f"report     {tmp_path}: cannot be written"):
+        assert part in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -71,10 +71,20 @@ def choose(asked: argparse.Namespace) -> dict[str, Mutant]:
     return chosen
 
 
+def unknown(names: Sequence[str]) -> list[str]:
+    """The names that no mutant has."""
+    found = catalogue.load(())
+    known = {*found, *(mutant.name for mutant in found.values())}
+    return [name for name in names if name not in known]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs what was asked for; the exit code."""
     asked = parse(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # subjects are stopped then, too
+    if names := unknown(asked.names):
+        print(f"no mutant is named {names[0]!r}", file=sys.stderr)
+        return 2
     chosen = choose(asked)
     checks, problems = plugin.collect()
     if problems or not chosen:

@@ -11,6 +11,7 @@ import pytest
 
 from reference.spec import requirements
 from reference.wire import ids
+from tests.mutants import __main__ as command
 from tests.mutants import catalogue, subject
 from tests.mutants.mutant import DoesNotApply, Mutant
 
@@ -22,6 +23,13 @@ SAMPLE = Mutant("another-prefix", "reference.wire.ids", OLD, NEW, flagged_by="ID
 def test_every_patch_fits() -> None:
     """Its text is in the module once, and what it makes of it still compiles."""
     assert [wrong for mutant in MUTANTS.values() if (wrong := catalogue.misfit(mutant))] == []
+
+
+def test_a_name_that_no_mutant_has_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2 before anything is prepared, also beside a name that is right."""
+    name = next(iter(MUTANTS.values())).name
+    assert command.main([name, "nope"]) == 2
+    assert capsys.readouterr().err == "no mutant is named 'nope'\n"
 
 
 def test_names_are_unique() -> None:

@@ -56,20 +56,22 @@ def test_a_frozen_version_does_not_change_at_all(tmp_path: Path) -> None:
     page = f"{ID_1}\n{ID_2.replace('two', 'to')}"
     changelog = "## 0.1\n\n- ID-002: clearer.\n"
     found = problems(tmp_path, page, changelog, version="0.1")
-    told = "ID-002 means something else, but 0.1 is frozen: move the version and say so in"
-    assert found == [f"{told} CHANGELOG.md"]
+    told = "ID-002 means something else, but 0.1 is frozen: move VERSION in"
+    files = "reference/spec/requirements.py and say so in reference/spec/CHANGELOG.md"
+    assert found == [f"{told} {files}"]
 
 
 def test_versions_go_forward(tmp_path: Path) -> None:
     """By number, and each with its section."""
     page = f"{ID_1}\n{ID_2}"
     assert problems(tmp_path, page, version="0.10") == [
-        "CHANGELOG.md: version 0.10 of the requirements has no section"
+        "reference/spec/CHANGELOG.md: version 0.10 of the requirements has no section"
     ]
     frozen = tmp_path / releases.FOLDER / "0.10.txt"
     frozen.write_text(releases.document("0.10", load(tmp_path)))
     found = list(releases.problems_of(tmp_path, "0.2", load(tmp_path)))
-    assert found == ["requirements.py: version 0.2 is older than the frozen 0.10"]
+    told = "version 0.2 is older than the frozen 0.10"
+    assert found == [f"reference/spec/requirements.py: {told}"]
 
 
 def test_a_broken_release_is_told(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_a_broken_release_is_told(tmp_path: Path) -> None:
     (tmp_path / releases.FOLDER / "0.1.txt").write_text("# x\nID-001 sha256:0\n")
     found: list[str] = []
     releases.read(tmp_path, found)
-    assert found == ["releases/0.1.txt:2: expected an id and a digest"]
+    assert found == ["reference/spec/releases/0.1.txt:2: expected an id and a digest"]
 
 
 def test_a_report_and_a_release_speak_of_the_same_digest() -> None:

@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         "a-missing-store-is-a-bad-request",
         _REPOSITORY,
-        '                "not_found", f"{root!r} holds no finished',
-        '                "invalid", f"{root!r} holds no finished',
+        'raise ProtocolError("not_found", f"{root!r} holds',
+        'raise ProtocolError("invalid", f"{root!r} holds',
         flagged_by="STORE-046",
         check=_FILE + "test_without_a_store_batch_exits_4",
     ),

@@ -32,9 +32,8 @@ MUTANTS = (
     Mutant(
         "a-damaged-head-is-main",
         _REFS,
-        '    raise ProtocolError("integrity", f"integrity check: HEAD holds',
-        '    return "main", None\n'
-        '    raise ProtocolError("integrity", f"integrity check: HEAD holds',
+        '    why = f"HEAD holds',
+        '    return "main", None\n    why = f"HEAD holds',
         flagged_by="STORE-001",
         check=_FILE + "test_another_head_is_an_integrity_error",
     ),

@@ -32,8 +32,7 @@ MUTANTS = (
     Mutant(
         "a-ref-is-compared-before-it-is-locked",
         _REFS,
-        '    check_id(commit_id, "commit")\n'
-        "    check_holdable(dot, branch, conflicts=False)\n"
+        "    check_holdable(dot, branch, conflicts=False)\n    check_folder(dot)\n"
         + _MOVES
         + """\
         if not isinstance(expect, Unset):
