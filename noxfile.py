@@ -5,6 +5,7 @@ Words after `--` go to the tool: `nox -s tests -- tests/store -k rename`.
 
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False  # `tests_all` takes the Pythons that are there
 nox.options.sessions = ["lint", "types", "trace", "tests"]
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile all anew
 
 CONSTRAINTS = Path("constraints.txt")
 PYPROJECT = Path("pyproject.toml")

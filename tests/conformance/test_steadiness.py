@@ -67,10 +67,10 @@ def verdicts(report: Path, *options: str) -> dict[str, str]:
 
 def test_a_part_of_the_suite_is_steady(tmp_path: Path) -> None:
     """Some checks under two seeds, the second time in random order."""
-    of = ("--id", "legacy", "--id", "visibility", "--id", "refs")
+    of = ("--id", "legacy", "--id", "visibility")
     first = verdicts(tmp_path, *of, "--seed", "1")
     assert verdicts(tmp_path, *of, "--seed", "2", "--random-order") == first
-    assert len(first) > 20
+    assert len(first) > 10
 
 
 @pytest.mark.nightly
