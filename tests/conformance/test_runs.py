@@ -59,7 +59,15 @@ def test_a_server_without_answers(tmp_path: Path, answer: Answer, told: str) -> 
     assert (verdicts(tmp_path)["pass"], verdicts(tmp_path)["fail"]) == (0, 0)
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "200 OK", "500 Oh", "302 Found"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "404 Not Found",
+        "200 OK",
+        pytest.param("500 Oh", marks=pytest.mark.nightly),
+        pytest.param("302 Found", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_server_of_something_else(tmp_path: Path, status: str) -> None:
     """A page of HTML for everything passes no check, and is not could-not-run throughout."""
     with impostor(says(status, "text/html", b"<html>hello</html>")) as url:
