@@ -117,7 +117,7 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[int, int]:
     while process.poll() is None:
         peak = max(peak, peak_memory(process.pid))
         read = max(read, _bytes_read(process.pid))
-        time.sleep(0.002)
+        time.sleep(0.002)  # memory has to be looked at while the process lives
     return peak, read
 
 

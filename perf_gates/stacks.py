@@ -232,6 +232,6 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise CouldNotRun("a peer's server did not start") from None
-            time.sleep(0.02)
+            time.sleep(0.02)  # nobody tells when a port is listened on
         else:
             return

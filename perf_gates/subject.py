@@ -131,7 +131,7 @@ class Subject:
                     return
             if time.monotonic() > deadline:
                 raise CouldNotRun(f"nothing answers at {self.url} within {seconds:.0f} s")
-            time.sleep(0.1)
+            time.sleep(0.1)  # nobody tells when a server begins to answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def test_background_work_resumes(alive: World, repo: Repository, seconds: float)
     repo.push(*links[:-1])
     tip = links[-1]
     repo.push(tip)  # not the whole history: no pack of it is a clone's until a job builds one
-    time.sleep(seconds)
+    time.sleep(seconds)  # the moment of death is the case
     alive.owned().kill()
     alive.restart()
 

@@ -201,7 +201,7 @@ def test_a_kill_in_a_stream_of_writes_loses_nothing(store: Store, milliseconds: 
     thread.start()
     while not acknowledged and thread.is_alive():
         time.sleep(0.001)
-    time.sleep(milliseconds / 1000)
+    time.sleep(milliseconds / 1000)  # the moment of death is the case
     batch.kill()
     thread.join()
     for id, content in (prior | acknowledged).items():

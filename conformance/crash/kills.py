@@ -165,7 +165,7 @@ class Killer:
             lines = [put_blob(b"stream %d\n" % number).line(place) for number in range(2000)]
             os.set_blocking(process.stdin.fileno(), False)
             os.write(process.stdin.fileno(), b"".join(lines)[:60_000])
-            time.sleep(max(end - time.monotonic(), 0))
+            time.sleep(max(end - time.monotonic(), 0))  # the moment of death is the case
             os.killpg(process.pid, signal.SIGKILL)
             answered = process.stdout.read().count(b'"ok": true')
         finally:

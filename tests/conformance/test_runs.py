@@ -236,7 +236,7 @@ class RegistryHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answers health at once, and all else late."""
         if self.path != "/healthz":
-            time.sleep(0.5)
+            time.sleep(0.5)  # long enough to be interrupted in
         self._answer(200, {"ready": True, "reasons": []})
 
     def do_DELETE(self) -> None:

@@ -618,7 +618,7 @@ def op_set_ref(store: Store, request: Fields) -> Fields:
         if "expect" in request and request["expect"] != now:
             raise Refused("conflict", str(now))
         if has("lost-compare-and-swap"):
-            time.sleep(0.001)
+            time.sleep(0.001)  # the window in which the race is lost
         store.record("commits", request["id"])
         store.set_ref(request["branch"], request["id"])
     finally:
@@ -772,7 +772,7 @@ def main(arguments: list[str]) -> int:
         return 4
     for line in sys.stdin:
         if has("hangs"):
-            time.sleep(600)
+            time.sleep(600)  # the flaw itself
         serve(store, json.loads(line))
     return 0
 
