@@ -18,12 +18,12 @@ _KEEP_SIZE, _PUNCH, _ZERO = 1, 2, 16
 
 def write(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
     number = signed(arguments[0])
-    found = proc.status(proc.descriptor(task, number))
-    if found is None:
+    opened = rec.tasks.opened(task, number)
+    if opened is None:
         return None
+    file, at, flags = opened
     vectored = "v" in call
-    output = rec.outputs.get(proc.inode(found))
-    node = rec.node(found)
+    output, node = rec.outputs.get(file), rec.known(file)
     if output is None and node is None:
         return None
     pieces = (
@@ -35,7 +35,6 @@ def write(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
         output(rec.tasks.gather(task, pieces, 1 << 22))
         return None
     assert node is not None
-    at, flags = rec.tasks.position(task, number)
     if call.startswith("p") and not (call == "pwritev2" and signed(arguments[3]) == -1):
         at = arguments[3]
     if flags & os.O_APPEND:
@@ -62,10 +61,11 @@ def write(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
 def copy(rec: Recorder, task: int, call: str, arguments: Arguments) -> Effect:
     """sendfile, splice, copy_file_range: the bytes are read back from where they went."""
     number = signed(arguments[0 if call == "sendfile" else 2])
-    node = rec.descriptor(task, number)
-    if node is None:
+    opened = rec.tasks.opened(task, number)
+    node = opened and rec.known(opened[0])
+    if opened is None or node is None:
         return None
-    at, flags = rec.tasks.position(task, number)
+    _, at, flags = opened
     if call != "sendfile" and arguments[3]:
         at = rec.tasks.number(task, arguments[3])
     if flags & os.O_APPEND:

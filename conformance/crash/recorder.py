@@ -97,8 +97,11 @@ class Recorder:
             parts.append(last)
         return "/".join(reversed(parts)) or "."
 
+    def known(self, file: Inode) -> int | None:
+        return self._inodes.get(file)
+
     def node(self, found: os.stat_result | None) -> int | None:
-        return None if found is None else self._inodes.get(proc.inode(found))
+        return None if found is None else self.known(proc.inode(found))
 
     def descriptor(self, task: int, number: int) -> int | None:
         return self.node(proc.status(proc.descriptor(task, signed(number))))

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 AT_FDCWD = -100
 _PAGE = 4096
-_MOST_POSITIONS = 200
+_MOST_OPENED = 200
 
 Inode = tuple[int, int]
+Opened = tuple[Inode, int, int]  # and offset, and flags
 Arguments = tuple[int, ...]
 Finish = Callable[[int], None]  # gets the call's result
 Effect = tuple[Finish, str] | None  # what a call of interest amounts to, and the path it is about
@@ -26,33 +27,41 @@ class Tasks:
 
     def __init__(self) -> None:
         self._memory: dict[int, int] = {}
-        self._positions: dict[tuple[int, int], int] = {}  # kept open: half of a write's cost
+        self._opened: dict[tuple[int, int], int] = {}  # fdinfo kept open: half of a write's cost
+        self._devices: dict[bytes, int] = {}  # of mounts whose fdinfo tells the inode
 
     def forget(self, task: int) -> None:
         """The task is gone, or runs another program: its memory is another one."""
         descriptor = self._memory.pop(task, None)
         if descriptor is not None:
             os.close(descriptor)
-        for key in [key for key in self._positions if key[0] == task]:
-            os.close(self._positions.pop(key))
+        for key in [key for key in self._opened if key[0] == task]:
+            os.close(self._opened.pop(key))
 
     def close(self) -> None:
-        for task in [*self._memory, *(task for task, _ in self._positions)]:
+        for task in [*self._memory, *(task for task, _ in self._opened)]:
             self.forget(task)
 
-    def position(self, task: int, number: int) -> tuple[int, int]:
-        """Where a descriptor stands in its file, and the flags it was opened with."""
+    def opened(self, task: int, number: int) -> Opened | None:
+        """What a descriptor stands for, and where it stands in it."""
         key = task, number
         try:
-            if key not in self._positions:
-                if len(self._positions) >= _MOST_POSITIONS:
-                    os.close(self._positions.pop(next(iter(self._positions))))
+            if key not in self._opened:
+                if len(self._opened) >= _MOST_OPENED:
+                    os.close(self._opened.pop(next(iter(self._opened))))
                 place = f"/proc/{task}/fdinfo/{number}"
-                self._positions[key] = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-            fields = os.pread(self._positions[key], 200, 0).split()
-        except OSError:
-            return 0, 0
-        return int(fields[1]), int(fields[3], 8)
+                self._opened[key] = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            fields = os.pread(self._opened[key], 200, 0).split()
+            at, flags, mount = int(fields[1]), int(fields[3], 8), fields[5]
+            device = self._devices.get(mount)
+            if device is not None and fields[6] == b"ino:":
+                return (device, int(fields[7])), at, flags
+            found = os.stat(descriptor(task, number))
+        except (OSError, IndexError):
+            return None
+        if fields[6:8] == [b"ino:", b"%d" % found.st_ino]:  # where stat tells another one, ask it
+            self._devices[mount] = found.st_dev
+        return inode(found), at, flags
 
     def read(self, task: int, address: int, size: int) -> bytes:
         descriptor = self._memory.get(task)

@@ -56,7 +56,10 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 class Draft:
-    """A file being written under a temp name, locked so that `sweep` knows its writer lives."""
+    """A file being written under a temp name, locked so that `sweep` knows its writer lives.
+
+    At the end of its `with` it is gone unless it was named.
+    """
 
     def __init__(self, folder: str, sync: bool) -> None:
         self.folder = folder
@@ -64,7 +67,18 @@ class Draft:
         self._temp = ""
         self._fd = -1
 
-    def open(self) -> None:
+    def __enter__(self) -> Draft:
+        try:
+            self._open()
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def _open(self) -> None:
         """Makes the temp file; an interrupt at any moment leaves `discard` its name."""
         while self._fd < 0:
             self._temp = _temp_path(self.folder)
@@ -118,7 +132,7 @@ class Draft:
             sync_folder(os.path.dirname(path))
             if os.path.dirname(path) != self.folder:
                 sync_folder(self.folder)  # or the temp name could come back
-            settled(path)
+            _remember(path)
 
     def _close(self) -> None:
         if self._fd >= 0:
@@ -134,24 +148,12 @@ class Draft:
         self._close()
 
 
-@contextlib.contextmanager
-def _draft_in(folder: str, sync: bool = True) -> Iterator[Draft]:
-    made = Draft(folder, sync)
-    try:
-        made.open()
-        yield made
-    finally:
-        made.discard()
-
-
-@contextlib.contextmanager
-def draft(folder: str, sync: bool = True) -> Iterator[Draft]:
-    """A draft that is gone at the end unless it was named."""
+def draft(folder: str, sync: bool = True) -> Draft:
+    """A draft in a folder that is there and, with `sync`, durable."""
     folder = os.path.abspath(folder)
     if sync:
         make_folder(folder)
-    with _draft_in(folder, sync) as made:
-        yield made
+    return Draft(folder, sync)
 
 
 def _chunks(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
@@ -196,7 +198,7 @@ def write_many(items: Iterable[tuple[str, bytes]], *, mode: int | None = None) -
         with contextlib.ExitStack() as stack:
             sealed = []
             for path, data in remaining[start : start + BATCH]:
-                made = stack.enter_context(_draft_in(os.path.dirname(path)))
+                made = stack.enter_context(Draft(os.path.dirname(path), sync=True))
                 made.write(data)
                 made.seal(mode)
                 sealed.append((made, path))
@@ -205,7 +207,7 @@ def write_many(items: Iterable[tuple[str, bytes]], *, mode: int | None = None) -
     for folder in folders:
         sync_folder(folder)
     for path, _ in remaining:
-        settled(path)
+        _remember(path)
 
 
 def create(path: str, data: bytes, *, mode: int | None = None) -> bool:
@@ -255,9 +257,12 @@ def _mark(path: str) -> tuple[int, int] | None:
 
 def settled(path: str) -> None:
     """Remembers that this process made `path` durable as it is now."""
+    _remember(os.path.abspath(path))
+
+
+def _remember(path: str) -> None:
     if len(_settled) > 100_000:
         _settled.clear()
-    path = os.path.abspath(path)
     if mark := _mark(path):
         _settled[path] = mark
 
