@@ -21,9 +21,10 @@ from .findings import Finding
 from .oracle import Oracle
 from .promises import Owed, owed
 from .ptrace import Entered
+from .recorded import STORE
 from .requests import Request, put_blob
 from .sandbox import Sandbox
-from .session import STORE, Session, in_turn
+from .session import Session, in_turn
 from .states import State, Timeline
 from .trace import Recording
 from .tree import scan

@@ -28,9 +28,9 @@ from .checks import (
     is_sound,
 )
 from .promises import Owed
+from .recorded import STORE
 from .requests import Register, Request
 from .sandbox import Sandbox
-from .session import STORE
 from .tree import Tree
 
 

@@ -11,26 +11,22 @@ import itertools
 import json
 import os
 import random
-import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from . import sandbox
 from .ptrace import Tracer, deadline
-from .recorder import Recorder
+from .recorded import Recorded
 from .requests import Request
-from .sandbox import Sandbox
-from .trace import Answer, Op, Recording
+from .trace import Answer, Op
 
 Next = Callable[["dict[str, Any] | None"], "Request | None"]
 _PIPE = 1 << 20
 _F_SETPIPE_SZ = 1031
-STORE = "store"
 WAIT = Request("wait")  # an ask that answers this holds its process back for the others
 _turns = itertools.count()
 
@@ -56,38 +52,13 @@ def in_turn(requests: Sequence[Request]) -> Next:
 
 
 @dataclass(slots=True)
-class Session:
+class Session(Recorded):
     """One folder, and the runs of a subject in it, all in one recording."""
 
-    command: Sequence[str]
-    box: Sandbox
-    seconds: float = 60.0
-    folder: Path = field(init=False)
-    recorder: Recorder = field(init=False)
     killed: bool = False  # by a signal, ours or another
     scripts: Sequence[Script] = ()
     on_request: Callable[[int, Request], None] | None = None
     on_answer: Callable[[Answer], None] | None = None
-
-    def __post_init__(self) -> None:
-        self.folder = self.box.place("record")
-        self.recorder = Recorder(self.folder)
-        self.recorder.elsewhere_allowed += (str(self.box.root),)
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.recorder.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    @property
-    def recording(self) -> Recording:
-        return self.recorder.recording
-
-    @property
-    def store(self) -> Path:
-        return self.folder / STORE
 
     def init(self) -> bool:
         """`CMD init DIR`: its exit with 0 is the acknowledgement."""

@@ -19,11 +19,11 @@ from pathlib import Path
 from .calls import Call
 from .follow import Follower
 from .ptrace import Unsupported
+from .recorded import Recorded
 from .recorder import Recorder
 from .requests import Request
-from .sandbox import Sandbox, limit
-from .session import STORE
-from .trace import Answer, Op, Recording
+from .sandbox import limit
+from .trace import Answer, Op
 
 _CALLS = """open openat openat2 creat close dup dup2 dup3 fcntl read readv lseek chdir mmap
 write writev pwrite64 pwritev pwritev2 sendfile splice copy_file_range truncate ftruncate fallocate
@@ -38,32 +38,14 @@ _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)")
 _UNFINISHED = " <unfinished ...>"
 
 
-@dataclass(slots=True)
-class StraceSession:
+@dataclass
+class StraceSession(Recorded):
     """One folder, and the runs of a subject in it, each watched by strace."""
-
-    command: Sequence[str]
-    box: Sandbox
-    seconds: float = 60.0
-    folder: Path = field(init=False)
-    recorder: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
         if shutil.which("strace") is None:
             raise Unsupported("strace is not installed")
-        self.folder = self.box.place("record")
-        self.recorder = Recorder(self.folder)
-
-    def __enter__(self) -> StraceSession:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.recorder.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    @property
-    def recording(self) -> Recording:
-        return self.recorder.recording
+        super().__post_init__()
 
     def init(self) -> bool:
         """`CMD init DIR`: its exit with 0 is the acknowledgement."""
@@ -81,7 +63,7 @@ class StraceSession:
         options += ["-e", "signal=none", "-o", str(log), "--"]
         with (self.box.root / "stderr").open("ab") as errors:
             child = subprocess.Popen(
-                ["strace", *options, *self.command, form, str(self.folder / STORE)],
+                ["strace", *options, *self.command, form, str(self.store)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

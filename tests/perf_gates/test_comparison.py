@@ -9,18 +9,8 @@ import pytest
 from perf_gates import diff
 from perf_gates.__main__ import main
 from perf_gates.comparison import Change, compare, differences, exit_code
+from tests.perf_gates.machine import MACHINE
 
-MACHINE = {
-    "processor": "A processor",
-    "cores": 2,
-    "system": "Linux 6",
-    "python": "3.11.7",
-    "sha256_mb_per_s": 1750.0,
-    "python_ms": 2.7,
-    "fsync_ms": 0.4,
-    "loopback_us": 6.1,
-    "kit": "0.1.0",
-}
 CLOCK: dict[str, Any] = {
     "id": "clone-simple",
     "unit": "ms",

@@ -15,17 +15,8 @@ from perf_gates.measuring import Measured, Outcome, judge
 from perf_gates.report import html, markdown, plots, terminal
 from perf_gates.report.document import Document, document
 from perf_gates.verdicts import Verdict
+from tests.perf_gates.machine import MACHINE
 
-MACHINE = {
-    "processor": "A processor",
-    "cores": 2,
-    "system": "Linux 6",
-    "python": "3.11.7",
-    "sha256_mb_per_s": 1750.0,
-    "python_ms": 2.7,
-    "fsync_ms": 0.4,
-    "loopback_us": 6.1,
-}
 PROMISED = {"id", "source", "what", "unit", "budget", "published", "median", "min", "max", "runs"}
 """The fields of a row that others read, besides the verdict and the peers."""
 

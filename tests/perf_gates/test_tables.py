@@ -8,6 +8,7 @@ import pytest
 
 from perf_gates import tables
 from perf_gates.tables import mark
+from tests.perf_gates.machine import MACHINE
 
 ROW: dict[str, Any] = {
     "id": "step3-unpack",
@@ -35,16 +36,6 @@ BESIDE = {
     "median": 0.25,
     "budget": 0.3,
     "peer": {"git": {"median": 800, "unit": "ms"}},
-}
-MACHINE = {
-    "processor": "A processor",
-    "cores": 2,
-    "system": "Linux 6",
-    "python": "3.11.7",
-    "sha256_mb_per_s": 1750.0,
-    "python_ms": 2.7,
-    "fsync_ms": 0.4,
-    "loopback_us": 6.1,
 }
 RESULT = {
     "schema": 1,
