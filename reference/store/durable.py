@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
-from .folders import again, doubtful, fsync, sync_folder
+from .folders import again, doubtful, fsync, sync_folder, sync_path
 from .folders import make_folder as make_folder
 
 TEMP_PREFIX = ".muse-tmp-"
@@ -286,16 +286,9 @@ def settle(path: str) -> bool:
     if path in doubtful or folder in doubtful:
         return False
     make_folder(folder)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        fsync(fd)
-    except OSError:
-        doubtful.add(path)
-        raise
-    finally:
-        os.close(fd)
+    sync_path(path)
     sync_folder(folder)
-    settled(path)
+    _remember(path)
     return True
 
 

@@ -42,7 +42,12 @@ def fsync(fd: int) -> None:
 
 def sync_folder(path: str) -> None:
     """Makes the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    sync_path(path, os.O_DIRECTORY)
+
+
+def sync_path(path: str, flags: int = 0) -> None:
+    """Makes what has a name already durable, or remembers that nobody can tell."""
+    fd = os.open(path, os.O_RDONLY | flags)
     try:
         fsync(fd)
     except OSError:

@@ -85,3 +85,11 @@ def told(page: Path, *questions: Question, dark: bool = False) -> list[Any]:
     found = json.loads(unescape(match[1]))
     assert isinstance(found, list)
     return found
+
+
+def too_wide(page: Path, before: str = "") -> list[int]:
+    """The widths of a desk and of phones at which the page must be scrolled sideways."""
+    script = f"{before} return window.document.documentElement.scrollWidth;"
+    widths = (1200, 390, 320)
+    found = told(page, *(Question(script, width=width) for width in widths))
+    return [most for width, most in zip(found, widths, strict=True) if width > most]
