@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from .recorder import Recorder
 from .sandbox import Sandbox
@@ -44,3 +45,15 @@ class Recorded:
     @property
     def store(self) -> Path:
         return self.folder / STORE
+
+
+def answer(recording: Recording, line: bytes) -> dict[str, Any] | None:
+    """What a line says; nothing, and a problem noted, when it is not an answer."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("ok"), bool):
+        return value
+    recording.problems.append(f"answered garbage: {line[:80].decode(errors='replace')!r}")
+    return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import json
 import os
 import random
 import signal
@@ -20,7 +19,7 @@ from typing import Any
 
 from . import sandbox
 from .ptrace import Tracer, deadline
-from .recorded import Recorded
+from .recorded import Recorded, answer
 from .requests import Request
 from .trace import Answer, Op
 
@@ -175,13 +174,8 @@ class Session(Recorded):
     def _said(self, script: Script, data: bytes) -> None:
         *lines, script.buffer = (script.buffer + data).split(b"\n")
         for line in lines:
-            try:
-                value = json.loads(line)
-            except ValueError:
-                value = None
-            if not isinstance(value, dict) or not isinstance(value.get("ok"), bool):
-                shown = line[:80].decode(errors="replace")
-                self.recording.problems.append(f"answered garbage: {shown!r}")
+            value = answer(self.recording, line)
+            if value is None:
                 os.kill(script.process, signal.SIGKILL)
                 return
             self._answered(script, value)

@@ -5,7 +5,6 @@ It only watches.  Whatever has to end or change a call needs the tracer of our o
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from .calls import Call
 from .follow import Follower
 from .ptrace import Unsupported
-from .recorded import Recorded
+from .recorded import Recorded, answer
 from .recorder import Recorder
 from .requests import Request
 from .sandbox import limit
@@ -155,13 +154,8 @@ class _Reading:
     def _said(self, data: bytes) -> None:
         *lines, self.buffer = (self.buffer + data).split(b"\n")
         for line in lines:
-            try:
-                value = json.loads(line)
-            except ValueError:
-                value = None
-            if not isinstance(value, dict) or not isinstance(value.get("ok"), bool):
-                told = line[:80].decode(errors="replace")
-                self.recorder.recording.problems.append(f"answered garbage: {told!r}")
+            value = answer(self.recorder.recording, line)
+            if value is None:
                 return
             self._answered(value)
             self._send()
