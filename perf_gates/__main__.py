@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from .commands import CouldNotRun, WrongResult
 from .contests import Bench
 from .neighbours import Neighbours
 from .peers import PEERS
-from .report import html, markdown, terminal
+from .report import files, terminal
 from .report.document import Document, document
 from .sources import Sources
 from .subject import Subject
@@ -88,6 +87,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if arguments.report:
+            files.prepare(arguments.report)
+    except OSError as problem:
+        print(f"--report {arguments.report}: {problem.strerror}", file=sys.stderr)
+        return USAGE
+    try:
         if arguments.profile:
             return _profile(arguments, rows)
         made = run(arguments, rows, found.sources)
@@ -99,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return COULD_NOT_RUN
     print("\n".join(terminal.lines(made)))
     if arguments.report:
-        write(made, arguments.report)
+        files.write(made, arguments.report)
         print(f"report: {arguments.report / 'perf.html'}")
     ended = [row["verdict"] and verdicts.Verdict(row["verdict"]) for row in made["rows"]]
     return verdicts.exit_code(ended)
@@ -170,15 +175,6 @@ def _opened(arguments: argparse.Namespace, tell: Tell) -> Iterator[Bench]:
             finally:
                 for kept in subject.close():
                     tell(f"could not remove the repository {kept}")
-
-
-def write(made: Document, folder: Path) -> None:
-    """All forms of the report."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
-    (folder / "perf.json").write_text(text, encoding="utf-8")
-    (folder / "perf.md").write_text(markdown.page(made), encoding="utf-8")
-    (folder / "perf.html").write_text(html.page(made), encoding="utf-8")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -16,14 +16,16 @@ from . import verdicts
 from .budgets import SCALES, BudgetError, Row
 from .commands import CouldNotRun, WrongResult
 from .contests import OURS, Bench, Contest, Samples, Scenario, hold
-from .estimates import Estimate, estimate, ratio
+from .estimates import LEAST_RUNS, Estimate, estimate, ratio
 from .neighbours import Neighbours
 from .scenarios import SCENARIOS
 from .verdicts import Verdict
 
 RUNS = {"quick": 5, "full": 9}
+FEWEST = {"quick": LEAST_RUNS, "full": 6}
+"""However slow; of fewer than six runs even the whole range misses the median 1 time in 20."""
 SECONDS = {"quick": 5.0, "full": 15.0}
-"""How long a scenario may go on beyond the fewest runs that a verdict takes."""
+"""How long a scenario may go on beyond the fewest runs."""
 WRONG = (WrongResult, ProtocolError, httpx.HTTPError, KeyError)
 """What a scenario raises when the work was not done, or the answer was not one."""
 
@@ -98,7 +100,8 @@ def measure(
         times = runs or max(row.runs or RUNS[tier] for row in group)
         seconds = math.inf if runs else SECONDS[tier]
         try:
-            outcomes, samples = _measure(group, bench, times, seconds, scenarios)
+            fewest = runs or FEWEST[tier]
+            outcomes, samples = _measure(group, bench, times, seconds, fewest, scenarios)
         except CouldNotRun as problem:
             outcomes = [Outcome(row, Verdict.COULD_NOT_RUN, str(problem)) for row in group]
         except WRONG as problem:
@@ -123,12 +126,13 @@ def _measure(
     bench: Bench,
     runs: int,
     seconds: float,
+    fewest: int,
     scenarios: Mapping[str, Scenario],
 ) -> tuple[list[Outcome], Samples]:
     with scenarios[group[0].scenario](bench, **group[0].options) as contest:
         watch = Neighbours(lambda: bench.stack.allies)
         deadline = time.monotonic() + seconds
-        samples = hold(contest, runs, seconds)
+        samples = hold(contest, runs, seconds, fewest)
         outcomes = [judge(row, contest, samples, watch.cores()) for row in group]
         spread = any(outcome.detail.startswith("spread") for outcome in outcomes)
         left = deadline - time.monotonic()

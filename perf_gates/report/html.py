@@ -53,7 +53,7 @@ svg .value { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
   tr.source { padding: 0; } tr.source td { padding: .3rem .4rem; }
   .plot { overflow-x: auto; } .plot svg { max-width: none; } }
 """
-HEADS = ("what", "budget", "published", "here", "95 %", "runs", "beside", "verdict")
+HEADS = ("what", "budget", "published", "here", "interval", "runs", "beside", "verdict")
 
 
 def page(document: Document) -> str:

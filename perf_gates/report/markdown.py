@@ -33,7 +33,7 @@ def _lines(document: Document) -> Iterator[str]:
 
 def table(document: Document, rows: Sequence[Document]) -> Iterator[str]:
     """Some rows as a Markdown table."""
-    yield "| source | what | budget | published | here | 95 % | beside | verdict |"
+    yield "| source | what | budget | published | here | interval | beside | verdict |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in rows:
         unit = row["unit"]

@@ -14,8 +14,8 @@ def lines(document: Document) -> Iterator[str]:
     """The machine, a row a line, what did not pass in full, and the counts."""
     yield machine(document)
     yield (
-        f"{'':27}{'verdict':8}{'budget':>12}{'published':>11}{'here':>12}  {'95 %':17}{'runs':>5}"
-        "  beside"
+        f"{'':27}{'verdict':8}{'budget':>12}{'published':>11}{'here':>12}"
+        f"  {'interval':17}{'runs':>5}  beside"
     )
     source = None
     for row in document["rows"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from fixtures.packing import to_bytes
 from ..budgets import requirement
 from ..commands import CouldNotRun
 from ..contests import OURS, Bench, Contest
-from ..relay import Address, http_requests, postgres_messages, relaying
+from ..relay import Address, Relay, http_requests, postgres_messages, relaying
 from ..stacks import Stack, served
 from ..subject import Subject
 from .concurrent import one_more
@@ -40,6 +41,14 @@ def _database(dsn: str) -> tuple[Address, Callable[[int], str]]:
         )
     address = (parts.hostname or "127.0.0.1", parts.port or 5432)
     return address, lambda port: _replaced(dsn, port) + "?sslmode=disable"
+
+
+def _seen(relay: Relay, sign: str) -> Counter[str]:
+    """What went through the relay since it was last asked; nothing at all is no measurement."""
+    counts = relay.take()
+    if not counts[sign]:
+        raise CouldNotRun(f"no {sign} came through the relay: the server goes another way")
+    return counts
 
 
 @contextmanager
@@ -82,7 +91,7 @@ def statements(bench: Bench, shape: str, form: str = "framed") -> Iterator[Conte
             repository = subject.create()
             relay.take()
             repository.push(pack, history.head)
-            counts = relay.take()
+            counts = _seen(relay, "statements")
             repository.check_head(history.head)
             subject.delete(repository)
             return {"statements": counts["statements"], "round trips": counts["round trips"]}
@@ -110,7 +119,7 @@ def statements_on(bench: Bench, shape: str) -> Iterator[Contest]:
             pack = to_bytes(tip)
             relay.take()
             repository.push(pack, tip.head, turn)
-            counts = relay.take()
+            counts = _seen(relay, "statements")
             repository.check_head(tip.head, turn)
             return {"statements": counts["statements"], "round trips": counts["round trips"]}
 
@@ -138,7 +147,7 @@ def object_calls(bench: Bench, shape: str) -> Iterator[Contest]:
             repository = subject.create()
             relay.take()
             repository.push(pack, history.head)
-            counts = relay.take()
+            counts = _seen(relay, "requests")
             repository.check_head(history.head)
             subject.delete(repository)
             names = ("requests", "PUT", "GET", "COPY", "HEAD", "DELETE", "POST")

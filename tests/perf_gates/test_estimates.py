@@ -7,11 +7,11 @@ from perf_gates.estimates import Estimate, estimate, ratio
 from perf_gates.verdicts import Verdict, exit_code, judge
 
 
-def row(budget: float | None = 100, unit: str = "ms", bound: str = "most") -> Row:
+def row(budget: float | None = 100, unit: str = "ms", bound: str = "most", of: str = "ms") -> Row:
     """A row with a budget."""
     beside = "git" if unit == "×" else None
     words = ("a", "BG2", "negotiate", "refs", "what", unit, "check")
-    return Row(*words, options={}, budget=budget, bound=bound, beside=beside)
+    return Row(*words, options={}, budget=budget, bound=bound, beside=beside, of=of)
 
 
 def between(low: float, high: float) -> Estimate:
@@ -60,6 +60,13 @@ def test_a_verdict_only_where_the_interval_clears(
 ) -> None:
     """Noise never fails a release, and never hides that one is slower on a quiet machine."""
     assert judge(row(), between(low, high), neighbours)[0] is verdict
+
+
+def test_beside_a_neighbour_no_ratio_of_times_passes() -> None:
+    """What slows the peer makes it look better; a ratio of bytes stays what it is."""
+    quiet, busy = (judge(row(unit="×"), between(50, 99), n)[0] for n in (0.0, 1.5))
+    assert (quiet, busy) == (Verdict.PASS, Verdict.TOO_NOISY)
+    assert judge(row(unit="×", of="KiB"), estimate([99.0]), 1.5)[0] is Verdict.PASS
 
 
 def test_a_busy_machine_is_told() -> None:

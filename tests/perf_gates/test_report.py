@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from perf_gates.__main__ import write
 from perf_gates.budgets import Row
 from perf_gates.contests import OURS, Contest
 from perf_gates.measuring import Measured, Outcome, judge
-from perf_gates.report import html, markdown, plots, terminal
+from perf_gates.report import files, html, markdown, plots, terminal
 from perf_gates.report.document import Document, document
 from perf_gates.verdicts import Verdict
 from tests.perf_gates.machine import MACHINE
@@ -134,7 +133,7 @@ def test_bars_need_something_to_show() -> None:
 
 def test_the_report_is_three_files(made: Document, tmp_path: Path) -> None:
     """In a folder that is made for them."""
-    write(made, tmp_path / "report")
+    files.write(made, tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"perf.json", "perf.md", "perf.html"}
     assert json.loads((tmp_path / "report" / "perf.json").read_text()) == made
