@@ -1,21 +1,26 @@
-"""The command line: arguments in, one line per error out, an exit code that tells why."""
+"""The command line: arguments in, one line per error out, an exit code that tells why.
+
+Longer than other modules, since each local command is one short function of it.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference.client import arguments as network_arguments
+from reference.client.arguments import Arguments
 from reference.client.wording import counted, say, warn
 from reference.wire.errors import ProtocolError
 
+if TYPE_CHECKING:
+    import argparse
+
 OK, WRONG, USAGE, BROKEN, NOT_FOUND, REMOTE = 0, 1, 2, 3, 4, 5
-Handler = Callable[[argparse.Namespace], int]
+Handler = Callable[[Arguments], int]
 
 
 def exit_code(problem: ProtocolError) -> int:
@@ -44,7 +49,7 @@ def _open() -> Any:
     return Repository(find_root())
 
 
-def init(arguments: argparse.Namespace) -> int:
+def init(arguments: Arguments) -> int:
     """Makes an empty repository, or finishes a half-made one."""
     from reference.store import state
     from reference.store.repository import Repository
@@ -57,7 +62,7 @@ def init(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def hash_object(arguments: argparse.Namespace) -> int:
+def hash_object(arguments: Arguments) -> int:
     """Prints the id of each file's bytes; nothing is written."""
     from hashlib import sha256
 
@@ -74,8 +79,10 @@ def hash_object(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def cat_object(arguments: argparse.Namespace) -> int:
+def cat_object(arguments: Arguments) -> int:
     """Writes the bytes of a blob, or the record of a commit or snapshot, to standard output."""
+    import json
+
     from reference.wire.ids import check_id
 
     repository = _open()
@@ -87,7 +94,7 @@ def cat_object(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _fields(arguments: argparse.Namespace, message: str) -> dict[str, str]:
+def _fields(arguments: Arguments, message: str) -> dict[str, str]:
     """What a new commit says, the time being now and the author whoever has the key."""
     from datetime import datetime
 
@@ -113,7 +120,7 @@ def _author(given: str | None) -> str:
         return os.environ.get("USER", "")
 
 
-def commit(arguments: argparse.Namespace) -> int:
+def commit(arguments: Arguments) -> int:
     """Commits the working tree on the current branch."""
     from reference.store import durable, working
 
@@ -134,8 +141,10 @@ def commit(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def log(arguments: argparse.Namespace) -> int:
+def log(arguments: Arguments) -> int:
     """Lists the current branch's commits, the newest first."""
+    import json
+
     from reference.core.history import reachable
     from reference.store.working import head_commit
     from reference.wire.records import parents
@@ -154,7 +163,7 @@ def log(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def status(arguments: argparse.Namespace) -> int:
+def status(arguments: Arguments) -> int:
     """Says where HEAD stands and what differs from it."""
     from reference.store import working
 
@@ -174,7 +183,7 @@ def status(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def branch(arguments: argparse.Namespace) -> int:
+def branch(arguments: Arguments) -> int:
     """Lists branches; with a name, makes one where HEAD stands; with -d, removes one."""
     from reference.store import refs
     from reference.store.working import head_commit
@@ -196,7 +205,7 @@ def branch(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def switch(arguments: argparse.Namespace) -> int:
+def switch(arguments: Arguments) -> int:
     """Goes to another branch and writes its files."""
     from reference.store import working
 
@@ -204,7 +213,7 @@ def switch(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def merge(arguments: argparse.Namespace) -> int:
+def merge(arguments: Arguments) -> int:
     """Merges a branch into the current one, path by path."""
     from reference.store import durable, working
 
@@ -222,7 +231,7 @@ def merge(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def fsck(arguments: argparse.Namespace) -> int:
+def fsck(arguments: Arguments) -> int:
     """Verifies everything that is stored."""
     from reference.store import fsck as checker
 
@@ -235,7 +244,7 @@ def fsck(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def gc(arguments: argparse.Namespace) -> int:
+def gc(arguments: Arguments) -> int:
     """Removes what nothing reaches and packs what is loose."""
     from reference.store import gc as collector
 
@@ -243,7 +252,7 @@ def gc(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def keygen(arguments: argparse.Namespace) -> int:
+def keygen(arguments: Arguments) -> int:
     """Makes the key that requests and commits are signed with."""
     from reference import keys
     from reference.wire.msign import check_handle
@@ -253,7 +262,7 @@ def keygen(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def identity(arguments: argparse.Namespace) -> int:
+def identity(arguments: Arguments) -> int:
     """Shows the handle and the public key in use."""
     from reference import keys
 
@@ -262,7 +271,7 @@ def identity(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def store(arguments: argparse.Namespace) -> int:
+def store(arguments: Arguments) -> int:
     """The store adapter: `init` makes a store, `batch` answers one JSON line for each."""
     from reference.store import adapter
     from reference.store.repository import Repository
@@ -279,7 +288,7 @@ def store(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def fixture(arguments: argparse.Namespace) -> int:
+def fixture(arguments: Arguments) -> int:
     """Builds a fixture repository with a fixed seed."""
     from importlib import import_module
 
@@ -287,21 +296,21 @@ def fixture(arguments: argparse.Namespace) -> int:
     return int(import_module("fixtures.command").main(arguments.rest))
 
 
-def serve(arguments: argparse.Namespace) -> int:
+def serve(arguments: Arguments) -> int:
     """Runs the server; with no options on a PostgreSQL and files of its own."""
     from reference.server import main
 
     return main.serve(arguments.rest)
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: Arguments) -> int:
     """Runs background jobs beside servers on the same database."""
     from reference.server import main
 
     return main.work(arguments.rest)
 
 
-def network(arguments: argparse.Namespace) -> int:
+def network(arguments: Arguments) -> int:
     """Talks to a server: the client is imported only here."""
     from reference.client import commands
 
@@ -313,9 +322,13 @@ OWN_OPTIONS = (serve, work, fixture)
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse  # with tables of languages: plain network commands do without
+
     parser = argparse.ArgumentParser(prog="musekit", description="The Muse reference commands.")
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(  # told its program, it need not look for a terminal's width
+        dest="command", required=True, metavar="COMMAND", prog="musekit"
+    )
 
     def add(
         handler: Handler, name: str | None = None, what: str | None = None
@@ -364,14 +377,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs one command and returns its exit code."""
+def _parsed(argv: Sequence[str]) -> Arguments:
+    found = network_arguments.plain(argv)
+    if found is not None:
+        found.handler = network
+        return found
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(argv, Arguments())
     if arguments.handler in OWN_OPTIONS:
         arguments.rest = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = _parsed(argv)
     try:
         handler: Handler = arguments.handler
         return handler(arguments)

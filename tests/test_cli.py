@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from reference import cli
 from reference.cli import run
+from reference.client import arguments as network_arguments
 from reference.store import fsck
 from reference.store.repository import Repository
 from tests import oracle
@@ -420,3 +424,51 @@ def test_collection_says_how_much_went(forked: Person) -> None:
     assert forked.runs("gc") == "0 removed\n"
     assert forked.runs("gc", "--grace", "0") == "4 removed\n"
     assert forked.runs("fsck") == "sound\n"
+
+
+NETWORK = ("push", "fetch", "pull", "clone", "ls-remote")
+FORMS: tuple[list[str], ...] = (
+    [],
+    ["a"],
+    ["a", "b"],
+    ["a", "b", "c"],
+    ["--json"],
+    ["a", "--json", "--insecure"],
+    ["--insecure", "--json", "a", "b"],
+    ["--json", "--json", "a"],
+    ["a", "--force"],
+    [""],
+)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=" ".join)
+@pytest.mark.parametrize("command", NETWORK)
+def test_plain_words_mean_what_argparse_makes_of_them(command: str, form: list[str]) -> None:
+    """Or they are not plain, and argparse reads them."""
+    found = network_arguments.plain([command, *form])
+    try:
+        expected, rest = cli._parser().parse_known_args([command, *form])
+    except SystemExit:
+        assert found is None
+        return
+    if rest:
+        assert found is None
+    else:
+        assert vars(expected).pop("handler") == cli.network
+        assert vars(found) == vars(expected)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["log"], ["push", "--js"], ["push", "-h"], ["push", "--"], ["fetch", "--limit=a=1"]],
+)
+def test_other_words_are_left_to_argparse(words: list[str]) -> None:
+    """Abbreviations, values and help among them."""
+    assert network_arguments.plain(words) is None
+
+
+def test_a_network_command_ends_with_its_code(tmp_path: Path) -> None:
+    """As a process, whoever reads what it says: it leaves at once."""
+    words = [sys.executable, "-m", "reference", "fetch"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)

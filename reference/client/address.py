@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reference.wire.errors import ProtocolError
 
@@ -19,8 +19,7 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A scheme, a host and a port: what one connection leads to."""
 
     scheme: str

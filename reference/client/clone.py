@@ -156,7 +156,8 @@ def _clone(remote: Remote, root: str, known: Refs, again: bool, steps: Steps) ->
         want = [commit for commit in wanted if commit not in received.commits]
         if want:
             with steps.step("request"):
-                offer = request(remote, want, [heads[branch]] if received.commits else [])
+                have = [heads[branch]] if received.commits else []
+                offer = request(remote, want, have, lambda: None)
             with steps.step("download"):
                 result.add(offer, received.take(remote, offer))
     for head in heads.values():

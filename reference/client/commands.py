@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reference.store import durable, refs
 from reference.wire.errors import ProtocolError
 
 from . import address
+from .arguments import Arguments
 from .progress import Steps
 from .remote import LIMITS, Remote
 from .wording import counted, say, warn
@@ -28,7 +27,7 @@ Here = Callable[[], "Repository"]
 """Finds the repository that the command was called in."""
 
 
-def _print(arguments: argparse.Namespace, fields: dict[str, Any], steps: Steps, text: str) -> None:
+def _print(arguments: Arguments, fields: dict[str, Any], steps: Steps, text: str) -> None:
     for note in fields.get("notes", ()):
         warn(note)
     if arguments.json:
@@ -69,7 +68,7 @@ def _limit(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def _connected(url: str, arguments: argparse.Namespace, insecure: bool = False) -> Iterator[Remote]:
+def _connected(url: str, arguments: Arguments, insecure: bool = False) -> Iterator[Remote]:
     takes = dict(map(_limit, getattr(arguments, "limit", ())))
     remote = Remote(url, _identity, insecure or arguments.insecure, takes)
     try:
@@ -79,7 +78,7 @@ def _connected(url: str, arguments: argparse.Namespace, insecure: bool = False) 
 
 
 @contextmanager
-def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[Remote]:
+def _remote(repository: Repository, arguments: Arguments) -> Iterator[Remote]:
     """The remote by its name in config.toml, where `insecure = true` may stand beside its url."""
     name = arguments.name
     entry = _remotes(repository).get(name)
@@ -93,7 +92,7 @@ def _remote(repository: Repository, arguments: argparse.Namespace) -> Iterator[R
         yield made
 
 
-def remote_add(arguments: argparse.Namespace, here: Here) -> int:
+def remote_add(arguments: Arguments, here: Here) -> int:
     """Names a remote repository, http(s)://host/owner/slug."""
     from reference.store import state
 
@@ -111,7 +110,7 @@ def remote_add(arguments: argparse.Namespace, here: Here) -> int:
     return 0
 
 
-def push(arguments: argparse.Namespace, here: Here) -> int:
+def push(arguments: Arguments, here: Here) -> int:
     """Pushes a branch, the current one unless it is named."""
     from .push import push as run
 
@@ -130,11 +129,11 @@ def push(arguments: argparse.Namespace, here: Here) -> int:
     new = f"{counted(result.stored_commits, 'commit')}, {counted(result.stored_blobs, 'blob')}"
     there = f"{counted(result.already_present, 'blob')} there already"
     text = f"{result.message}\n{new} new there, {there}"
-    _print(arguments, asdict(result), steps, text)
+    _print(arguments, result._asdict(), steps, text)
     return 0
 
 
-def fetch(arguments: argparse.Namespace, here: Here) -> int:
+def fetch(arguments: Arguments, here: Here) -> int:
     """Fetches all branches of a remote as NAME/BRANCH; your own branches stay where they are."""
     from .fetch import fetch as run
 
@@ -143,15 +142,13 @@ def fetch(arguments: argparse.Namespace, here: Here) -> int:
         result = run(repository, remote, arguments.name, steps)
     new = f"{counted(result.commits, 'new commit')}, {counted(result.blobs, 'new blob')}"
     text = f"{counted(len(result.heads), 'branch')}, {new}"
-    _print(arguments, asdict(result), steps, text)
+    _print(arguments, vars(result), steps, text)
     return 0
 
 
-def pull(arguments: argparse.Namespace, here: Here) -> int:
+def pull(arguments: Arguments, here: Here) -> int:
     """Fetches, then brings the remote's branch of the same name into the current one."""
     from datetime import datetime
-
-    from reference.store import working
 
     from .fetch import fetch as run
 
@@ -160,7 +157,9 @@ def pull(arguments: argparse.Namespace, here: Here) -> int:
     if branch is None:
         raise ProtocolError("conflict", "HEAD names no branch: musekit switch BRANCH first")
     with _remote(repository, arguments) as remote:
-        fetched = run(repository, remote, arguments.name, steps)
+        fetched = run(repository, remote, arguments.name, steps, _ready_to_merge)
+        from reference.store import working
+
         if branch not in fetched.heads:
             why = f"{arguments.name} has no branch {branch!r}"
             raise ProtocolError("unknown_branch", why, remote=True)
@@ -176,8 +175,12 @@ def pull(arguments: argparse.Namespace, here: Here) -> int:
         raise ProtocolError("conflict", f"{count} ({paths}): mend what is listed, then commit")
     result = {"result": outcome.result, "head": outcome.commit_id}
     text = f"{outcome.result} {outcome.commit_id}"
-    _print(arguments, {**asdict(fetched), **result}, steps, text)
+    _print(arguments, {**vars(fetched), **result}, steps, text)
     return 0
+
+
+def _ready_to_merge() -> None:
+    from reference.store import intake, working  # noqa: F401  # while the server makes the pack
 
 
 def _handle() -> str | None:
@@ -189,7 +192,7 @@ def _handle() -> str | None:
         return None
 
 
-def clone(arguments: argparse.Namespace, here: Here) -> int:
+def clone(arguments: Arguments, here: Here) -> int:
     """Copies a remote repository into a new folder, verified, its working tree written."""
     from .clone import clone as run
 
@@ -198,11 +201,11 @@ def clone(arguments: argparse.Namespace, here: Here) -> int:
         root = os.path.abspath(arguments.dir or remote.slug)
         result = run(remote, root, steps)
     text = f"{counted(result.commits, 'commit')}, {counted(result.blobs, 'blob')} in {root}"
-    _print(arguments, {**asdict(result), "dir": root}, steps, text)
+    _print(arguments, {**vars(result), "dir": root}, steps, text)
     return 0
 
 
-def ls_remote(arguments: argparse.Namespace, here: Here) -> int:
+def ls_remote(arguments: Arguments, here: Here) -> int:
     """Lists a remote repository's branches."""
     steps = Steps()
     with _connected(arguments.url, arguments) as remote, steps.step("refs"):
@@ -214,7 +217,7 @@ def ls_remote(arguments: argparse.Namespace, here: Here) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, Here], int]] = {
+COMMANDS: dict[str, Callable[[Arguments, Here], int]] = {
     "remote": remote_add,
     "push": push,
     "fetch": fetch,

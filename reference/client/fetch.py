@@ -7,29 +7,25 @@ was fetched from being collected, and merges like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reference.core.history import instant, newest_first, reachable
 from reference.store import refs
 from reference.wire.errors import STATUS, ProtocolError
 from reference.wire.ids import is_id
-from reference.wire.pack import Pack
-from reference.wire.records import parents
 
 from .progress import Steps, bar
-from .remote import Remote
+from .remote import Meanwhile, Remote
 
 if TYPE_CHECKING:
     from reference.store.repository import Repository
+    from reference.wire.pack import Pack
 
 SAMPLE = 32
 """How many of the newest commits are named as had; older ones ever more sparsely."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """The pack that answers a fetch, and where it lies."""
 
     mpack_id: str
@@ -37,17 +33,14 @@ class Offer:
     cache: str
 
 
-@dataclass(slots=True)
 class Fetched:
     """What a fetch or a clone brought."""
 
-    heads: dict[str, str]
-    commits: int = 0
-    snapshots: int = 0
-    blobs: int = 0
-    pack_bytes: int = 0
-    cache: str = ""
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, heads: dict[str, str]) -> None:
+        self.heads = heads
+        self.commits = self.snapshots = self.blobs = self.pack_bytes = 0
+        self.cache = ""
+        self.notes: list[str] = []
 
     def add(self, offer: Offer, pack: Pack) -> None:
         """Counts a pack in."""
@@ -60,6 +53,9 @@ class Fetched:
 
 def sample(repository: Repository, starts: Sequence[str]) -> list[str]:
     """The newest commits reachable from `starts`, then ever fewer of the older ones."""
+    from reference.core.history import reachable
+    from reference.wire.records import parents
+
     line = reachable(lambda oid: parents(repository.commit(oid)), starts)[::-1]
     chosen, at, step = line[:SAMPLE], SAMPLE, 1
     while at < len(line):
@@ -70,6 +66,9 @@ def sample(repository: Repository, starts: Sequence[str]) -> list[str]:
 
 def _have(repository: Repository, name: str) -> list[str]:
     """What the remote had last time and our newest commits; a sample of all where it is new."""
+    from reference.core.history import instant, newest_first
+    from reference.wire.records import parents
+
     known = refs.list_refs(repository.dot)
     tracked = {head for branch, head in known.items() if branch.startswith(f"{name}/")}
     others = set(known.values()) - tracked
@@ -83,18 +82,20 @@ def _have(repository: Repository, name: str) -> list[str]:
     return [*sorted(tracked), *islice(newest, SAMPLE)]
 
 
-def request(remote: Remote, want: Sequence[str], have: Sequence[str]) -> Offer:
+def request(
+    remote: Remote, want: Sequence[str], have: Sequence[str], meanwhile: Meanwhile
+) -> Offer:
     """Asks for a pack; one that a server has ready is asked for first.  [FETCH-023]"""
     body = {"want": list(want), "have": list(have), "capabilities": ["framed"]}
     answer: dict[str, Any] | None = None
     if len(want) == 1 and not have:
         try:
-            answer = remote.read("fetch/presign", body)
+            answer = remote.read("fetch/presign", body, meanwhile)
         except ProtocolError as problem:
             if problem.code not in ("not_cached", "not_found"):
                 raise
     if answer is None:
-        answer = remote.read("fetch/mpack", body)
+        answer = remote.read("fetch/mpack", body, meanwhile)
     mpack_id, url = answer.get("mpack_id"), answer.get("mpack_url")
     if not is_id(mpack_id) or not isinstance(url, str):
         raise remote.nonsense("an answer to fetch without mpack_id and mpack_url")
@@ -118,16 +119,28 @@ def distrust(remote: Remote, problem: ProtocolError) -> ProtocolError:
     return ProtocolError("integrity", why, problem.requirement)
 
 
-def fetch(repository: Repository, remote: Remote, name: str, steps: Steps) -> Fetched:
+def _ready_to_take_in() -> None:
+    import reference.store.intake  # noqa: F401  # for what comes after the answer
+
+
+def fetch(
+    repository: Repository,
+    remote: Remote,
+    name: str,
+    steps: Steps,
+    meanwhile: Meanwhile = _ready_to_take_in,
+) -> Fetched:
     """Brings all branches of a remote up to date as `name`/branch; moves no other."""
     with steps.step("refs"):
         said = remote.refs()
         result = Fetched(said.heads)
-    heads = dict.fromkeys(result.heads.values())
-    want = [oid for oid in heads if repository.find_commit(oid) is None]
+        moved = [h for b, h in said.heads.items() if not _is_at(repository.dot, f"{name}/{b}", h)]
+    if not moved:
+        return result  # a branch is never at what is not here
+    want = [oid for oid in dict.fromkeys(moved) if repository.find_commit(oid) is None]
     if want:
         with steps.step("request"):
-            offer = request(remote, want, _have(repository, name))
+            offer = request(remote, want, _have(repository, name), meanwhile)
         with steps.step("download"), repository.intake(said.takes) as intake:
             try:
                 download(remote, offer, intake.write)
@@ -141,6 +154,13 @@ def fetch(repository: Repository, remote: Remote, name: str, steps: Steps) -> Fe
     with steps.step("refs"):
         track(repository.dot, name, result, refs.read_head(repository.dot)[0])
     return result
+
+
+def _is_at(dot: str, branch: str, head: str) -> bool:
+    try:
+        return refs.read(dot, branch) == head
+    except ProtocolError:
+        return False  # `track` tells why
 
 
 def track(dot: str, name: str, result: Fetched, current: str | None = None) -> None:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
 
-from reference.core.closure import Closure, difference
+from reference.core.closure import Closure, closure, difference
 from reference.store.packs import CHUNK_BYTES, PackFile, list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX
-from reference.wire.pack import Limits
 
 from .transport import Write
+
+if TYPE_CHECKING:
+    from reference.store.packing import Make
+    from reference.wire.pack import Limits
 
 MEMORY_BYTES = 16 * 1024 * 1024
 """Up to this size a pack is built once; a larger one is built again to be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What travels; `send` writes it, as often as it is called."""
 
     key: str
@@ -42,25 +44,39 @@ def parcel(
             if pack.tip == head:
                 yield _as_it_lies(pack, limits)
                 return
-    wanted = difference(repository.lookups(), [head], had)
+    if not framed:
+        wanted = _wanted(repository, head, had, limits)
+        build = partial(_write_plain, repository, wanted, limits)
+        yield _measured(len(wanted.objects), build, limits)
+        return
+    from reference.store import packing  # what it takes to compress is for who sends something
+
+    with packing.Spool(repository) as spool:
+        with _made_beside(repository) if not had else nullcontext() as make:
+            wanted = _wanted(repository, head, had, limits)
+            plans, payloads = packing.plan_frames(repository, wanted.objects, spool, make)
+        _within("bytes of blobs", sum(sum(plan.sizes) for plan in plans), limits.raw_bytes)
+        write = partial(packing.write_planned, wanted, plans, payloads)
+        yield _measured(len(wanted.objects), write, limits)
+
+
+def _made_beside(repository: Repository) -> AbstractContextManager[Make]:
+    """For who has nothing: of what is loose, most will be sent."""
+    from reference.store.ahead import read_ahead
+
+    return read_ahead(repository)
+
+
+def _wanted(repository: Repository, head: str, had: Sequence[str], limits: Limits) -> Closure:
+    look = repository.lookups()
+    wanted = difference(look, [head], had) if had else closure(look, [head])
     entries = sum(
         len(s["delta_upsert"]) + len(s["delta_remove"]) + len(s.get("directories", ()))
         for s in wanted.snapshots
     )
-    blobs = len(wanted.objects)
-    _within(
-        "records", len(wanted.commits) + len(wanted.snapshots) + blobs + entries, limits.records
-    )
-    if not framed:
-        yield _measured(blobs, partial(_write_plain, repository, wanted, limits), limits)
-        return
-    from reference.store import packing  # and with it threads, for which most pushes have no use
-
-    with packing.Spool(repository) as spool:
-        plans, payloads = packing.plan_frames(repository, wanted.objects, spool)
-        _within("bytes of blobs", sum(sum(plan.sizes) for plan in plans), limits.raw_bytes)
-        write = partial(packing.write_planned, wanted, plans, payloads)
-        yield _measured(blobs, write, limits)
+    records = len(wanted.commits) + len(wanted.snapshots) + len(wanted.objects) + entries
+    _within("records", records, limits.records)
+    return wanted
 
 
 def _as_it_lies(pack: PackFile, limits: Limits) -> Parcel:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reference.core.history import is_ancestor
-from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
-from reference.wire.records import parents
 
 from .address import quoted
-from .fetch import sample
-from .parcel import Parcel, parcel
 from .progress import Steps, bar
 from .remote import Remote, texts
+
+if TYPE_CHECKING:
+    from reference.store.repository import Repository
+
+    from .parcel import Parcel
 
 BODY_BYTES = 1 << 20
 """A pack up to this size is the body of one call; a larger one goes to where it is stored."""
 _COUNTED = ("commits", "snapshots", "blobs")
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """What a push came to.  [PUSH-024]"""
 
     ok: bool
@@ -43,8 +41,14 @@ def push(
     repository: Repository, remote: Remote, branch: str, head: str, force: bool, steps: Steps
 ) -> Pushed:
     """Brings `head` and all it needs to the server and moves its branch there."""
+
+    def prepare() -> None:
+        from reference.store import packing  # noqa: F401  # what packing and signing take
+
+        remote.ready_to_sign()
+
     with steps.step("negotiate"):
-        refs = remote.refs()
+        refs = remote.refs(prepare)
         had = _had(repository, remote, head, refs.heads)
     current = refs.heads.get(branch)
     if current == head:
@@ -52,6 +56,8 @@ def push(
     if current is not None and not force:
         _check_fast_forward(repository, branch, head, current)
     with ExitStack() as stack:
+        from .parcel import parcel
+
         with steps.step("pack"):
             made = stack.enter_context(parcel(repository, head, had, refs.framed, refs.limits))
         answer = None
@@ -120,6 +126,8 @@ def _had(repository: Repository, remote: Remote, head: str, heads: Mapping[str, 
     """
     known = [commit for commit in dict.fromkeys(heads.values()) if repository.find_commit(commit)]
     if len(known) < len(set(heads.values())):
+        from .fetch import sample
+
         have = sample(repository, [head])
         answer = remote.read("negotiate", {"want": [head], "have": have})
         acknowledged = set(texts(answer, "ack"))
@@ -128,6 +136,9 @@ def _had(repository: Repository, remote: Remote, head: str, heads: Mapping[str, 
 
 
 def _check_fast_forward(repository: Repository, branch: str, head: str, current: str) -> None:
+    from reference.core.history import is_ancestor
+    from reference.wire.records import parents
+
     here = repository.find_commit(current) is not None
     if not here or not is_ancestor(lambda oid: parents(repository.commit(oid)), current, head):
         why = f"{branch} is at {current} there, which is not in your history: pull first"

@@ -5,40 +5,62 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX, is_id
-from reference.wire.pack import DEFAULT_LIMITS, Limits
 
 from . import transport
 from .address import Origin, split, split_repository, unreachable
 from .http import Answer
-from .transport import ANSWER_BYTES, LOST, QUOTED_CHARACTERS, Again, Body, Connections, Write
+from .transport import ANSWER_BYTES, LOST, QUOTED_CHARACTERS, Again, Connections, Write
 
 if TYPE_CHECKING:  # what signing needs is imported by who signs
     from reference.keys import Identity
+    from reference.wire.pack import Limits
 
 CHUNK_BYTES = 1 << 18
-LIMITS = tuple(field.name for field in fields(Limits))
+LIMITS = ("pack_bytes", "raw_bytes", "records", "manifest_bytes")
 CEILING = 16
 """How many times the default limits a server may announce and be believed."""
 _HIDDEN = frozenset({"unknown_repo", "unauthenticated", "not_found"})
 """What a server says to somebody who may just not have signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refs:
+Meanwhile = Callable[[], object]
+
+
+def _nothing() -> None:
+    return None
+
+
+class Refs(NamedTuple):
     """What a repository's branches are at, and what its server takes."""
 
     heads: dict[str, str]
     default: str
     framed: bool
-    limits: Limits
-    takes: Limits
-    """What the client takes in from it."""
+    announced: Mapping[str, int]
+    own: Mapping[str, int]
+
+    @property
+    def limits(self) -> Limits:
+        """What the server takes; limits it does not name are the default."""
+        from reference.wire.pack import Limits  # of no use where there is nothing to send
+
+        return Limits(**self.announced)
+
+    @property
+    def takes(self) -> Limits:
+        """What the client takes in from it."""
+        from reference.wire.pack import DEFAULT_LIMITS, Limits
+
+        usual = {name: getattr(DEFAULT_LIMITS, name) for name in LIMITS}
+        believed = {
+            name: max(n, min(self.announced.get(name, n), CEILING * n)) for name, n in usual.items()
+        }
+        return Limits(**{**believed, **self.own})
 
 
 class Remote:
@@ -65,9 +87,9 @@ class Remote:
 
     # Calls.
 
-    def refs(self) -> Refs:
-        """The branches and what the server takes; limits it does not name are the default."""
-        found = self.call("GET", f"/{self.owner}/{self.slug}/refs")
+    def refs(self, meanwhile: Meanwhile = _nothing) -> Refs:
+        """The branches and what the server takes."""
+        found = self.call("GET", f"/{self.owner}/{self.slug}/refs", meanwhile=meanwhile)
         heads = found.get("branch_heads")
         if not isinstance(heads, dict) or not all(map(is_id, heads.values())):
             raise self.nonsense("no branch_heads, or one that is no id")
@@ -75,17 +97,13 @@ class Remote:
         limits = said if isinstance(said, dict) else {}
         known = {name: limits[name] for name in LIMITS if type(limits.get(name)) is int}
         framed = "framed" in texts(found, "capabilities")
-        default = str(found.get("default_branch"))
-        takes = {
-            name: max(n, min(known.get(name, n), CEILING * n))
-            for name, n in asdict(DEFAULT_LIMITS).items()
-        }
-        announced = replace(DEFAULT_LIMITS, **known)
-        return Refs(heads, default, framed, announced, Limits(**{**takes, **self._takes}))
+        return Refs(heads, str(found.get("default_branch")), framed, known, self._takes)
 
-    def read(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
+    def read(
+        self, path: str, body: Mapping[str, Any] | bytes, meanwhile: Meanwhile = _nothing
+    ) -> dict[str, Any]:
         """A call of this repository that changes nothing."""
-        return self.call("POST", f"/{self.owner}/{self.slug}/{path}", body)
+        return self.call("POST", f"/{self.owner}/{self.slug}/{path}", body, meanwhile)
 
     def write(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
         """A call of this repository that its owner must sign."""
@@ -109,16 +127,23 @@ class Remote:
                 raise
 
     def call(
-        self, method: str, target: str, value: Mapping[str, Any] | bytes | None = None
+        self,
+        method: str,
+        target: str,
+        value: Mapping[str, Any] | bytes | None = None,
+        meanwhile: Meanwhile = _nothing,
     ) -> dict[str, Any]:
-        """The answer to one call; a read that was hidden is asked for once more, signed."""
+        """The answer to one call; a read that was hidden is asked for once more, signed.
+
+        `meanwhile` is done while the server works on it: imports, above all.
+        """
         kind = "application/octet-stream" if isinstance(value, bytes) else "application/json"
         if isinstance(value, bytes):
             body = value
         else:
             body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
         try:
-            raw = transport.retrying(lambda: self._call(method, target, body, kind))
+            raw = transport.retrying(lambda: self._call(method, target, body, kind, meanwhile))
         except ProtocolError as problem:
             if self._signs or problem.code not in _HIDDEN or not self._could_sign():
                 raise
@@ -137,7 +162,9 @@ class Remote:
             raise self.nonsense(f"no JSON object but {start!r}")
         return answer
 
-    def _call(self, method: str, target: str, body: bytes, kind: str) -> bytes:
+    def _call(
+        self, method: str, target: str, body: bytes, kind: str, meanwhile: Meanwhile = _nothing
+    ) -> bytes:
         headers = {"Accept": "application/json"}
         if body:
             headers["Content-Type"] = kind
@@ -145,8 +172,13 @@ class Remote:
         if self._signs:
             headers["Authorization"] = self._sign(method, target, body)
             secrets.append(headers["Authorization"].rpartition('sig="')[2].rstrip('"'))
-        content: Body = (len(body), lambda write: write(body) if body else None)
-        origin = self.origin
+
+        def send(write: Write) -> None:
+            if body:
+                write(body)
+            meanwhile()
+
+        origin, content = self.origin, (len(body), send)
         response = self._connections.exchange(origin, method, target, headers, content)
         raw = self._connections.read(origin, response, ANSWER_BYTES)
         transport.check_status(origin, response, raw, secrets)
@@ -162,6 +194,11 @@ class Remote:
         if self._identity is None:
             raise ProtocolError("unauthenticated", "no key to sign with")
         return self._identity()
+
+    def ready_to_sign(self) -> None:
+        """Imports what signing takes, and finds the key; where there is none, nothing happens."""
+        if self._could_sign():
+            self._sign("GET", "/", b"")
 
     def _could_sign(self) -> bool:
         try:
@@ -221,7 +258,7 @@ class Remote:
             nonlocal done
             headers = {"Range": f"bytes={done}-"} if done else {}
             connections = self._connections
-            response = connections.exchange(origin, "GET", target, headers, (0, _nothing))
+            response = connections.exchange(origin, "GET", target, headers, (0, _no_body))
             if response.status not in (200, 206):
                 raw = connections.read(origin, response, ANSWER_BYTES)
                 transport.check_status(origin, response, raw, _secrets(target))
@@ -261,7 +298,7 @@ def texts(answer: Mapping[str, Any], name: str) -> list[str]:
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
-def _nothing(write: Write) -> None:
+def _no_body(write: Write) -> None:
     return None
 
 

@@ -109,9 +109,13 @@ class Connections:
     def _connect(self, origin: Origin) -> Connection:
         problem: OSError | None = None
         for address in origin.addresses():
+            # socket.create_connection would look the name up again, and import those tables
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
             try:
-                sock = socket.create_connection((address, origin.port), CONNECT_SECONDS)
+                sock.settimeout(CONNECT_SECONDS)
+                sock.connect((address, origin.port))
             except OSError as failed:
+                sock.close()
                 problem = failed
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from unicodedata import category
 
 
 def shown(text: str) -> str:
     """One line, with whatever else than characters is in it escaped; authors may be anybody."""
     if text.isprintable():
         return text
+    from unicodedata import category
+
     steers = ("Cc", "Cs", "Zl", "Zp")
     return "".join(ascii(c)[1:-1] if category(c) in steers else c for c in text)
 

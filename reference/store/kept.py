@@ -8,9 +8,13 @@ from typing import Any
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, commit_id
-from reference.wire.records import Commit, Snapshot, check_commit, check_snapshot
+from reference.wire.records import Commit, Snapshot, check_commit, check_delta, check_snapshot
 
 Record = dict[str, Any]
+KNOWN = 1 << 16
+_paths: dict[str, str] = {}
+_ids: dict[str, str] = {}
+"""What was found to be a path or an id: a history names the same ones over and over."""
 
 
 def check_format(path: str) -> None:
@@ -41,9 +45,29 @@ def commit_from(object_id: str, raw: bytes) -> Commit:
     return record
 
 
+def _check_snapshot(value: object) -> Snapshot:
+    """As `check_snapshot`, which here looks at each path and id once, and keeps one copy of it."""
+    given = value.get("delta_upsert") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(given, dict) or len(given) > KNOWN:
+        return check_snapshot(value)
+    if len(_paths) > KNOWN or len(_ids) > KNOWN:
+        _paths.clear()
+        _ids.clear()
+    try:
+        fresh = {path: oid for path, oid in given.items() if path not in _paths or oid not in _ids}
+    except TypeError:  # an id that is a list, say
+        fresh = given
+    record = check_snapshot({**value, "delta_upsert": fresh})
+    _paths.update(zip(fresh, fresh, strict=True))
+    _ids.update(zip(fresh.values(), fresh.values(), strict=True))
+    record["delta_upsert"] = {_paths[path]: _ids[oid] for path, oid in given.items()}
+    check_delta(record)
+    return record
+
+
 def snapshot_from(object_id: str, raw: bytes) -> Snapshot:
     """A snapshot's delta from its file; only rebuilding its manifest proves it."""
-    record = _parse(object_id, raw, check_snapshot)
+    record = _parse(object_id, raw, _check_snapshot)
     if record["snapshot_id"] != object_id:
         raise ProtocolError("integrity", f"integrity check: snapshot {object_id} is mis-named")
     return record

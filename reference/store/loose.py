@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX, blob_id, check_id, is_id
 
 from . import durable
-from .packs import PackFile
+
+if TYPE_CHECKING:
+    from .packs import PackFile
 
 FILE_MODE = 0o444
-_READ_BYTES = 1 << 17
+_READ_BYTES = 1 << 14
+"""How much the first read asks for: most files whole, and no more than the allocator keeps."""
+CHUNK_BYTES = 1 << 20
 KINDS = {
     "commits": ("commits", ".json"),
     "snapshots": ("snapshots", ".json"),
@@ -43,6 +48,11 @@ def iter_ids(dot: str, kind: str) -> Iterator[str]:
         object_id = PREFIX + os.path.basename(os.path.dirname(path)) + name
         if path == path_of(dot, kind, object_id) and is_id(object_id):
             yield object_id
+
+
+def shards(dot: str, kind: str) -> frozenset[str]:
+    """The folders that files of a kind lie in, each named by two digits."""
+    return frozenset(_listed(f"{dot}/{KINDS[kind][0]}"))
 
 
 def _files(dot: str, kind: str) -> Iterator[tuple[str, str]]:
@@ -77,15 +87,23 @@ def has(dot: str, object_id: str) -> bool:
     return os.path.exists(path_of(dot, "objects", object_id))
 
 
-def _read(path: str, object_id: str) -> bytes | None:
-    """A whole file in a few calls, or nothing; a push reads thousands."""
+def _read(path: str, object_id: str, most: int | None = None) -> bytes | None:
+    """A whole file, or nothing; a small one in three calls, for a push reads thousands.
+
+    A read of a regular file is short only at its end.  One of over `most` bytes is left alone.
+    """
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        parts = []
-        while part := os.read(fd, _READ_BYTES):
+        raw = os.read(fd, _READ_BYTES)
+        if len(raw) < _READ_BYTES:
+            return raw
+        if most is not None and os.fstat(fd).st_size > most:
+            return None
+        parts = [raw]
+        while part := os.read(fd, CHUNK_BYTES):
             parts.append(part)
         return b"".join(parts)
     except IsADirectoryError:
@@ -97,14 +115,31 @@ def _read(path: str, object_id: str) -> bytes | None:
 def find_blob(dot: str, object_id: str) -> bytes | None:
     """A loose blob's content, rehashed, or nothing."""
     raw = _read(path_of(dot, "objects", object_id), object_id)
-    if raw is None:
-        return None
+    return None if raw is None else _content(raw, object_id)
+
+
+def _content(raw: bytes, object_id: str) -> bytes:
+    """What a loose blob's file holds, if it is what it is named for."""
     if sha256(raw).hexdigest() != object_id[7:]:
         raise _corrupt(object_id)
     header, _, content = raw.partition(b"\0")
     if header != b"blob %d" % len(content):
         raise _corrupt(object_id)
     return content
+
+
+def sound_blobs(dot: str, most: int) -> Iterator[tuple[bytes, bytes]]:
+    """Digest and content of each loose blob that is what it is named for, and not too large."""
+    folder, _ = KINDS["objects"]
+    for shard in _listed(f"{dot}/{folder}"):
+        for name in _listed(f"{dot}/{folder}/{shard}"):
+            object_id = f"{PREFIX}{shard}{name}"
+            try:
+                raw = _read(f"{dot}/{folder}/{shard}/{name}", object_id, most)
+                content = _content(raw or b"", object_id)
+            except (ProtocolError, OSError):
+                continue
+            yield bytes.fromhex(shard + name), content
 
 
 def get_blob(dot: str, object_id: str) -> bytes:

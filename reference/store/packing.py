@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import BinaryIO
+from itertools import chain, islice
+from typing import TYPE_CHECKING, BinaryIO
 
 from reference.core.closure import Closure
 from reference.wire import frames
@@ -19,8 +19,14 @@ from . import durable
 from .packs import CHUNK_BYTES, PackFile, folder
 from .repository import Repository
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 Write = Callable[[bytes], object]
 Payload = Callable[[], bytes]
+Blob = tuple[str, bytes]
+NewFrame = tuple[FramePlan, bytes]
+Make = Callable[[Sequence[str]], Iterable[NewFrame]]
 MEMORY_BYTES = 16 * 1024 * 1024
 """How much of what was compressed is kept in memory; the rest goes to a file without a name."""
 _AHEAD = 4
@@ -88,9 +94,12 @@ def write_planned(
 
 
 def plan_frames(
-    repository: Repository, objects: list[str], spool: Spool
+    repository: Repository, objects: list[str], spool: Spool, make: Make | None = None
 ) -> tuple[list[FramePlan], list[Payload]]:
-    """How to send these blobs, and how to get each frame's payload when its turn comes."""
+    """How to send these blobs, and how to get each frame's payload when its turn comes.
+
+    New frames come from `make`, or are made here.
+    """
     missing = dict.fromkeys(objects)
     plans: list[FramePlan] = []
     payloads: list[Payload] = []
@@ -106,35 +115,47 @@ def plan_frames(
                 payloads.append(partial(pack.payload, number))
                 for object_id in ids:
                     del missing[object_id]
-    for plan, payload in _compressed(repository, list(missing)):
+    for plan, payload in (make or partial(new_frames, repository.blob))(list(missing)):
         plans.append(plan)
         payloads.append(spool.add(payload))
     return plans, payloads
 
 
-def _compressed(repository: Repository, objects: list[str]) -> Iterator[tuple[FramePlan, bytes]]:
-    """New frames, read here and compressed on a second core, which is never far behind."""
-
-    def compress(part: list[tuple[str, bytes]]) -> tuple[FramePlan, bytes]:
-        payload, stored = frames.compress([content for _, content in part])
-        ids, sizes = [oid for oid, _ in part], [len(content) for _, content in part]
-        return FramePlan(ids, sizes, stored, len(payload)), payload
-
-    if not objects:
+def new_frames(blob: Callable[[str], bytes], objects: Sequence[str]) -> Iterator[NewFrame]:
+    """Blobs cut into frames; where there are several, compressed on a second core."""
+    parts = _parts(blob, objects)
+    started = list(islice(parts, 2))
+    if len(started) < 2:
+        yield from map(_compressed, started)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool:
-        jobs: deque[Future[tuple[FramePlan, bytes]]] = deque()
-        part: list[tuple[str, bytes]] = []
-        room = FRAME_BYTES
-        for object_id in objects:
-            content = repository.blob(object_id)
-            if part and len(content) > room:
-                jobs.append(pool.submit(compress, part))
-                part, room = [], FRAME_BYTES
-                if len(jobs) > _AHEAD:
-                    yield jobs.popleft().result()
-            part.append((object_id, content))
-            room -= len(content)
-        jobs.append(pool.submit(compress, part))
+        jobs: deque[Future[NewFrame]] = deque()
+        for part in chain(started, parts):
+            jobs.append(pool.submit(_compressed, part))
+            if len(jobs) > _AHEAD:
+                yield jobs.popleft().result()
         for job in jobs:
             yield job.result()
+
+
+def _parts(blob: Callable[[str], bytes], objects: Sequence[str]) -> Iterator[list[Blob]]:
+    """The blobs of each frame, read."""
+    part: list[Blob] = []
+    room = FRAME_BYTES
+    for object_id in objects:
+        content = blob(object_id)
+        if part and len(content) > room:
+            yield part
+            part, room = [], FRAME_BYTES
+        part.append((object_id, content))
+        room -= len(content)
+    if part:
+        yield part
+
+
+def _compressed(part: list[Blob]) -> NewFrame:
+    payload, stored = frames.compress([content for _, content in part])
+    ids, sizes = [oid for oid, _ in part], [len(content) for _, content in part]
+    return FramePlan(ids, sizes, stored, len(payload)), payload

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-from reference.core import verification
-from reference.core.closure import Lookups
-from reference.core.verification import Known
-from reference.wire import provenance, snapshots
+from reference.wire import snapshots
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import Manifest, commit_id, snapshot_id
 from reference.wire.names import check_path, check_tree
-from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
-from reference.wire.reader import PackReader
 from reference.wire.records import Commit, Snapshot
 
 from . import durable, kept, loose, refs, state
-from .packs import CHUNK_BYTES, FILE_MODE, PackFile, encode_index, folder, list_packs
+
+if TYPE_CHECKING:  # packs and what reads them are for who meets one
+    from reference.core.closure import Lookups
+    from reference.wire.pack import Limits, Pack
+
+    from .intake import Intake
+    from .packs import PackFile
 
 CHAIN = 64
 """How many deltas a loose snapshot may stand on before it is written in full."""
@@ -47,6 +48,7 @@ class Repository:
         self._snapshots: dict[str, tuple[PackFile, int]] = {}
         self._trees: dict[str, Tree] = {}
         self._deltas: dict[str, Snapshot] = {}
+        self._shards: dict[str, frozenset[str]] = {}
 
     @staticmethod
     def init(root: str) -> Repository:
@@ -68,6 +70,8 @@ class Repository:
     def packs(self, again: bool = False) -> list[PackFile]:
         """The packs, listed once and looked at again when something is not found."""
         if self._packs is None or again:
+            from .packs import list_packs
+
             known = {pack.path: pack for pack in self._packs or ()}
             self._packs = []
             for found in list_packs(self.dot):
@@ -113,7 +117,7 @@ class Repository:
 
     def blob(self, object_id: str) -> bytes:
         """A blob's content, rehashed."""
-        damage = ProtocolError("not_found", f"no object {object_id} here")
+        damage: ProtocolError | None = None
         try:
             content = loose.find_blob(self.dot, object_id)
             if content is not None:
@@ -127,13 +131,27 @@ class Repository:
                         return pack.read(object_id)
                     except ProtocolError as problem:  # hides no sound copy  [STORE-015]
                         damage = problem
-        raise damage
+        raise damage or ProtocolError("not_found", f"no object {object_id} here")
 
     # Commits and snapshots.
 
+    def _loose(
+        self, kind: str, object_id: str, packed: Mapping[str, tuple[PackFile, int]]
+    ) -> bytes | None:
+        """A loose record's bytes; for what a pack has too, no file is tried where no folder is.
+
+        A clone's history is one long chain in one pack: a thousand files would be tried in vain.
+        """
+        if object_id in packed:
+            if kind not in self._shards:
+                self._shards[kind] = loose.shards(self.dot, kind)
+            if object_id[7:9] not in self._shards[kind]:
+                return None
+        return loose.read_record(self.dot, kind, object_id)
+
     def find_commit(self, object_id: str) -> Commit | None:
         """A commit, rehashed, or nothing."""
-        raw = loose.read_record(self.dot, "commits", object_id)
+        raw = self._loose("commits", object_id, self._commits)
         if raw is not None:
             try:
                 return kept.commit_from(object_id, raw)
@@ -160,7 +178,7 @@ class Repository:
         """A snapshot's record as it is kept, a delta or a root, or nothing."""
         if object_id in self._deltas:
             return self._deltas[object_id]
-        raw = loose.read_record(self.dot, "snapshots", object_id)
+        raw = self._loose("snapshots", object_id, self._snapshots)
         if raw is not None:
             try:
                 record = kept.snapshot_from(object_id, raw)
@@ -221,6 +239,8 @@ class Repository:
 
     def lookups(self) -> Lookups:
         """How `core.closure` reads this repository."""
+        from reference.core.closure import Lookups
+
         return Lookups(self.find_commit, self.snapshot, self.tree)
 
     # Writing.
@@ -292,26 +312,28 @@ class Repository:
             path = pack.path
         if not durable.settle(path):
             with open(path, "rb") as file:
-                durable.write(path, iter(lambda: file.read(CHUNK_BYTES), b""), mode=FILE_MODE)
+                chunks = iter(lambda: file.read(loose.CHUNK_BYTES), b"")
+                durable.write(path, chunks, mode=loose.FILE_MODE)
 
-    def receive(
-        self, chunks: Iterable[bytes], key: str | None = None, limits: Limits = DEFAULT_LIMITS
-    ) -> Pack:
+    def receive(self, chunks: Iterable[bytes], key: str | None = None) -> Pack:
         """Takes in a pack: everything is verified before its file gets its name."""
-        with self.intake(limits) as intake:
+        with self.intake() as intake:
             for chunk in chunks:
                 intake.write(chunk)
             return intake.install(key)
 
-    @contextmanager
-    def intake(self, limits: Limits = DEFAULT_LIMITS) -> Iterator[Intake]:
+    def intake(self, limits: Limits | None = None) -> AbstractContextManager[Intake]:
         """A place for a pack's bytes, gone again unless they are installed."""
-        with durable.draft(folder(self.dot)) as draft:
-            yield Intake(self, draft, PackReader(limits), limits)
+        from .intake import intake
+
+        return intake(self, limits)
 
     def installed(self, path: str, pack: Pack) -> None:
         """Takes notice of a pack that was written; its index comes after it, and may be lost."""
-        durable.write(PackFile(path).index_path, encode_index(pack, path), mode=FILE_MODE)
+        from .packs import PackFile, encode_index
+
+        index = encode_index(pack, path)
+        durable.write(PackFile(path).index_path, index, mode=loose.FILE_MODE)
         self._packs = [known for known in self.packs() if known.path != path] + [PackFile(path)]
         self._learn(self._packs[-1])
 
@@ -322,26 +344,7 @@ class Repository:
         self._snapshots.clear()
         self._trees.clear()
         self._deltas.clear()
-
-    def verify(self, pack: Pack, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Everything DESIGN asks of a pack before one byte of it counts."""
-        verification.check_commits(pack.commits)
-        provenance.verify_all(pack.commits)
-        needs = verification.outside(pack)
-        known = Known(
-            commits={oid for oid in needs.commits if self.find_commit(oid)},
-            snapshots={oid for oid in needs.snapshots | needs.bases if self.find_snapshot(oid)},
-            objects={oid for oid in needs.objects if self.has_blob(oid)},
-            manifest=self.tree,
-        )
-        verification.check_pack(pack, known, limits, needs)
-        for kind, ids in (
-            ("objects", needs.objects),
-            ("snapshots", needs.snapshots | needs.bases),
-            ("commits", needs.commits),
-        ):
-            for object_id in ids:
-                self.keep(kind, object_id)
+        self._shards.clear()
 
     def ids(self, kind: str) -> Iterator[str]:
         """Every id of a kind: objects, commits or snapshots, each once."""
@@ -351,31 +354,3 @@ class Repository:
             more = set(loose.PACKED_IDS[kind](pack)) - seen
             yield from more
             seen |= more
-
-
-class Intake:
-    """Takes a pack's bytes, reading and writing them at once; `install` verifies and keeps it."""
-
-    def __init__(
-        self, repository: Repository, draft: durable.Draft, reader: PackReader, limits: Limits
-    ) -> None:
-        self._repository = repository
-        self._draft = draft
-        self._reader = reader
-        self._limits = limits
-
-    def write(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
-        self._reader.feed(chunk)
-        self._draft.write(chunk)
-
-    def install(self, key: str | None = None) -> Pack:
-        """Keeps the pack, synced once, if everything in it holds."""
-        pack = self._reader.close()
-        if key is not None and key != self._reader.key:
-            raise ProtocolError("digest_mismatch", f"pack {key} hashes to {self._reader.key}")
-        self._repository.verify(pack, self._limits)
-        path = f"{folder(self._repository.dot)}/{self._reader.key[7:]}.mpack"
-        self._draft.keep(path, mode=FILE_MODE)
-        self._repository.installed(path, pack)
-        return pack

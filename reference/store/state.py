@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,6 +52,8 @@ def set_state(dot: str, kind: str, name: object, value: object) -> None:
 
 def get_state(dot: str, kind: str, name: object = None) -> Value:
     """A state as it was written, or `not_found`."""
+    import tomllib  # for who reads one
+
     path = _path(dot, kind, name)
     try:
         with open(path, "rb") as file:
@@ -71,6 +71,8 @@ def get_state(dot: str, kind: str, name: object = None) -> Value:
 
 def unfinished_clone(root: str) -> str | None:
     """What to do about a clone that was killed: a store with a remote and without HEAD."""
+    import shlex
+
     dot = f"{root}/.muse"
     if os.path.exists(f"{dot}/HEAD"):
         return None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import NamedTuple
 
-from reference.core.history import is_ancestor, merge_base
-from reference.core.merge import three_way
+from reference.core.history import Parents, merge_base
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import blob_id
 from reference.wire.names import ancestors
 from reference.wire.records import Commit, parents
-from reference.wire.writer import compress_frames, write_framed
 
 from . import loose, refs, state, worktree
-from .adapter import commit_on
 from .repository import Repository, Tree
 
 PACK_BEYOND = 64
@@ -23,17 +23,17 @@ PACK_BEYOND = 64
 EMPTY: Tree = ({}, ())
 
 
-@dataclass(slots=True)
 class Status:
     """How the working tree differs from the commit it stands on."""
 
-    branch: str | None
-    head: str | None
-    new: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
+    def __init__(self, branch: str | None, head: str | None, notes: list[str]) -> None:
+        self.branch = branch
+        self.head = head
+        self.new: list[str] = []
+        self.changed: list[str] = []
+        self.gone: list[str] = []
+        self.notes = notes
+        self.conflicts: list[str] = []
 
     @property
     def clean(self) -> bool:
@@ -64,7 +64,7 @@ def status(repository: Repository) -> Status:
     branch, head = head_commit(repository)
     manifest, _ = tree_of(repository, head)
     found = worktree.scan(repository.root)
-    result = Status(branch, head, notes=list(found.notes))
+    result = Status(branch, head, list(found.notes))
     for path in sorted(found.files, key=str.encode):
         if path not in manifest:
             result.new.append(path)
@@ -104,6 +104,8 @@ def _store_files(
     if len(fresh) <= PACK_BEYOND:
         loose.put_blobs(repository.dot, list(fresh.values()))
         return manifest
+    from reference.wire.writer import compress_frames, write_framed
+
     plans, payloads = compress_frames(list(fresh.items()))
     with repository.intake() as intake:
         write_framed(intake.write, [], [], plans, payloads)
@@ -117,6 +119,8 @@ def commit(
     finish: Callable[[Commit], Commit] = lambda record: record,
 ) -> tuple[Commit, list[str]]:
     """A commit of the working tree on the current branch, and notes on what was left out."""
+    from .adapter import commit_on
+
     branch, head = head_commit(repository)
     if branch is None:
         raise ProtocolError("conflict", "HEAD names no branch: musekit switch BRANCH first")
@@ -205,15 +209,35 @@ def _refuse_merging(repository: Repository) -> None:
         raise ProtocolError("conflict", "a merge is in progress: commit it first")
 
 
-@dataclass(frozen=True, slots=True)
-class MergeOutcome:
+class MergeOutcome(NamedTuple):
     """What a merge came to: up_to_date, fast_forward, merged, or the paths in conflict."""
 
     result: str
     commit_id: str | None
     conflicts: Sequence[str] = ()
-    sides: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    sides: Mapping[str, Sequence[str | None]] = MappingProxyType({})
     """Of each path in conflict the blob in the base, in ours and in theirs."""
+
+
+def _standing(parents_of: Parents, ours: str, theirs: str) -> str | None:
+    """Whether one of two commits stands on the other; they are mostly near, so neither goes far."""
+    for mine, other in zip_longest(_below(parents_of, ours), _below(parents_of, theirs)):
+        if mine == theirs:
+            return "up_to_date"
+        if other == ours:
+            return "fast_forward"
+    return None
+
+
+def _below(parents_of: Parents, start: str) -> Iterator[str]:
+    """A commit and what it descends from, the nearest first."""
+    waiting, seen = deque([start]), {start}
+    while waiting:
+        commit_id = waiting.popleft()
+        yield commit_id
+        fresh = [parent for parent in parents_of(commit_id) if parent not in seen]
+        seen.update(fresh)
+        waiting.extend(fresh)
 
 
 def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> MergeOutcome:
@@ -227,15 +251,20 @@ def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> Mer
     def parents_of(commit_id: str) -> list[str]:
         return parents(repository.commit(commit_id))
 
-    if ours is not None and is_ancestor(parents_of, theirs, ours):
+    found = _standing(parents_of, ours, theirs) if ours is not None else "fast_forward"
+    if found == "up_to_date":
         return MergeOutcome("up_to_date", ours)
     mine, other = tree_of(repository, ours), tree_of(repository, theirs)
-    if ours is None or is_ancestor(parents_of, ours, theirs):
+    if ours is None or found == "fast_forward":
         write_tree(repository, mine, other)
         refs.write(repository.dot, branch, theirs, expect=ours)
         return MergeOutcome("fast_forward", theirs)
     if not status(repository).clean:
         raise ProtocolError("conflict", "the working tree has changes: commit them first")
+    from reference.core.merge import three_way
+
+    from .adapter import commit_on
+
     base = merge_base(parents_of, ours, theirs)
     common = tree_of(repository, base)
     merged = three_way(common, mine, other)

@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from reference.wire.errors import ProtocolError
 from reference.wire.names import ancestors, check_path
@@ -17,13 +16,13 @@ from . import durable, folders, ignore
 IGNORE_FILE = ".museignore"
 
 
-@dataclass(slots=True)
 class Found:
     """What a scan found: files, empty folders, and notes on what was left out."""
 
-    files: dict[str, os.stat_result] = field(default_factory=dict)
-    directories: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.files: dict[str, os.stat_result] = {}
+        self.directories: list[str] = []
+        self.notes: list[str] = []
 
 
 def scan(root: str) -> Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,24 @@ from reference.client.clone import clone
 from reference.client.fetch import SAMPLE, fetch
 from reference.client.progress import Steps
 from reference.client.remote import Remote
-from reference.store import fsck, refs
+from reference.keys import Identity
+from reference.store import fsck, refs, working
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.records import Commit
 
 from .meddler import Forward, Meddler, Reply, Seen, Spoil, cut, drop, edited, lose
 from .workspace import Workspace, tree
+
+STARTED = """
+import sys
+
+from reference.cli import run
+
+code = run(sys.argv[1:])
+print(*sys.modules)
+sys.exit(code)
+"""
 
 
 @pytest.fixture
@@ -56,10 +69,26 @@ def test_nothing_new_is_not_asked_for(remote: Remote, hub: Meddler, copy: Reposi
     assert hub.steps() == ["refs"]
 
 
+@pytest.mark.parametrize("command", ["fetch", "push"])
+def test_a_start_imports_what_is_needed(
+    remote: Remote, copy: Repository, alice: Identity, command: str
+) -> None:
+    """Of what takes longest to import, nothing that the command has no use for."""
+    fetch(copy, remote, "origin", Steps())
+    words = [sys.executable, "-c", STARTED, command]
+    done = subprocess.run(words, cwd=copy.root, capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "json" in found
+    idle = {"argparse", "shutil", "ssl", "asyncio", "concurrent.futures", "encodings.idna", "shlex"}
+    if command == "fetch":
+        idle |= {"dataclasses", "inspect", "msgpack", "zstandard", "cryptography"}
+    assert not found & idle
+
+
 def test_one_commit_reads_none_of_a_long_history(
     remote: Remote, work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a push nor a fetch of what is new looks below what both sides are known to have."""
+    """Neither a push, a fetch nor a merge of what is new looks below what is known to be had."""
     for n in range(3 * SAMPLE):
         work.commit(a=str(n))
     work.push(remote)
@@ -79,6 +108,14 @@ def test_one_commit_reads_none_of_a_long_history(
     asked.clear()
     assert fetch(copy, remote, "origin", Steps()).commits == 1
     assert len(set(asked)) <= SAMPLE + 3
+    for result, known in (("fast_forward", 2), ("up_to_date", 1)):
+        asked.clear()
+        assert working.merge(copy, "origin/main", {}).result == result
+        assert len(set(asked)) <= known
+    Workspace(copy).commit(a="ours")
+    asked.clear()
+    assert working.merge(copy, "origin/main", {}).result == "up_to_date"
+    assert len(set(asked)) <= 2
 
 
 @pytest.mark.parametrize("spoil", [drop, lose, cut(0.5)], ids=["dropped", "lost", "cut"])

@@ -31,7 +31,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("nothing may be sent there")
 
     monkeypatch.setattr(Origin, "addresses", lambda self: ["192.0.2.1"])
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
 
 
 @pytest.mark.requirement("AUTH-019")

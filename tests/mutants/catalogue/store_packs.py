@@ -5,12 +5,12 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _ADAPTER = "reference.store.adapter"
-_REPOSITORY = "reference.store.repository"
+_INTAKE = "reference.store.intake"
 _READER = "reference.wire.reader"
 _FILE = "test_store_packs.py::"
 _REFUSED = _FILE + "test_a_refused_pack_leaves_nothing"
 _COUNTS = '    return {\n        "commits": len(pack.commits),\n'
-_VERIFY = "        self._repository.verify(pack, self._limits)\n"
+_VERIFY = "        verify(self._repository, pack, self._limits)\n"
 _PLACE = '        path = f"{folder(self._repository.dot)}/{self._reader.key[7:]}.mpack"\n'
 _KEEP = "        self._draft.keep(path, mode=FILE_MODE)\n"
 
@@ -45,15 +45,15 @@ MUTANTS = (
     ),
     Mutant(
         "a-pack-brings-its-parents",
-        _REPOSITORY,
-        "            commits={oid for oid in needs.commits if self.find_commit(oid)},\n",
-        "            commits=set(),\n",
+        _INTAKE,
+        "        commits={oid for oid in needs.commits if repository.find_commit(oid)},\n",
+        "        commits=set(),\n",
         flagged_by="STORE-061",
         check=_FILE + "test_a_pack_may_lean_on_what_is_there",
     ),
     Mutant(
         "packs-are-believed",
-        _REPOSITORY,
+        _INTAKE,
         _VERIFY,
         "",
         flagged_by="STORE-062",
@@ -61,7 +61,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-pack-is-kept-and-then-verified",
-        _REPOSITORY,
+        _INTAKE,
         _VERIFY + _PLACE + _KEEP,
         _PLACE + _KEEP + _VERIFY,
         flagged_by="STORE-062",
@@ -69,8 +69,8 @@ MUTANTS = (
     ),
     Mutant(
         "signatures-are-not-looked-at",
-        _REPOSITORY,
-        "        provenance.verify_all(pack.commits)\n",
+        _INTAKE,
+        "    provenance.verify_all(pack.commits)\n",
         "",
         flagged_by="STORE-062",
         check=_REFUSED,

@@ -28,8 +28,8 @@ MUTANTS = (
     Mutant(
         "an-empty-object-is-not-there",
         _LOOSE,
-        "    if raw is None:\n        return None\n    if sha",
-        "    if not raw:\n        return None\n    if sha",
+        "return None if raw is None else _content",
+        "return None if not raw else _content",
         flagged_by="STORE-013",
         check=_BLOB,
         inspired="https://github.com/jelmer/dulwich/issues/582",
@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "an-empty-record-is-not-there",
         _REPOSITORY,
-        'loose.read_record(self.dot, "snapshots", object_id)\n        if raw is not None:\n',
-        'loose.read_record(self.dot, "snapshots", object_id)\n        if raw:\n',
+        'self._loose("snapshots", object_id, self._snapshots)\n        if raw is not None:\n',
+        'self._loose("snapshots", object_id, self._snapshots)\n        if raw:\n',
         flagged_by="STORE-013",
         check=_RECORD,
     ),
