@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reference.store import durable
 from reference.wire import provenance
@@ -12,8 +12,7 @@ from reference.wire.errors import ProtocolError
 from reference.wire.records import Commit
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A handle and the seed of its key; the seed never leaves this machine."""
 
     handle: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reference.wire import snapshots
 from reference.wire.errors import ProtocolError
@@ -15,8 +15,7 @@ from .history import reachable
 Tree = tuple[Manifest, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Lookups:
+class Lookups(NamedTuple):
     """How to reach the records of a repository."""
 
     commit: Callable[[str], Commit | None]
@@ -24,8 +23,7 @@ class Lookups:
     tree: Callable[[str], Tree]
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(NamedTuple):
     """What to send, in the order to send it: parents first, blobs by path and version."""
 
     commits: list[Commit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reference.wire.ids import Manifest
 from reference.wire.names import ancestors
@@ -12,8 +12,7 @@ Tree = tuple[Manifest, Sequence[str]]
 """A manifest and its explicit directories."""
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """The outcome; where `conflicts` is not empty, our side stands at those paths."""
 
     manifest: dict[str, str]

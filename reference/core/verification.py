@@ -6,8 +6,10 @@ The receiver reads the pack, asks `outside` what it leans on, looks those up, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import Manifest, commit_id
@@ -16,28 +18,27 @@ from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
 from reference.wire.records import Commit, parents
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """The ids that a pack names and does not carry."""
+class Needs(NamedTuple):
+    """The ids that a pack names and does not carry, and how many blobs it names in all."""
 
     commits: set[str]
     snapshots: set[str]
     bases: set[str]
     objects: set[str]
+    named: int
 
 
 def _no_manifest(snapshot_id: str) -> tuple[Manifest, Sequence[str]]:
     raise ProtocolError("missing_snapshot", f"a delta's parent {snapshot_id} is not known")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What of a pack's `Needs` the receiving repository has."""
 
     commits: Set[str] = frozenset()
     snapshots: Set[str] = frozenset()
     objects: Set[str] = frozenset()
-    manifest: Callable[[str], tuple[Manifest, Sequence[str]]] = field(default=_no_manifest)
+    manifest: Callable[[str], tuple[Manifest, Sequence[str]]] = _no_manifest
 
 
 def outside(pack: Pack) -> Needs:
@@ -57,6 +58,7 @@ def outside(pack: Pack) -> Needs:
         snapshots={commit["snapshot_id"] for commit in pack.commits} - snapshots,
         bases=bases,
         objects=objects.difference(pack.blob_ids),
+        named=len(objects),
     )
 
 
@@ -101,10 +103,12 @@ def check_pack(
 
 def _check_depth(pack: Pack, limits: Limits) -> None:
     """Looking for files among a path's folders is work: for one of two thousand, megabytes."""
-    work = 0
-    for record in pack.snapshots:
-        named = (record["delta_upsert"], record["delta_remove"], record.get("directories", ()))
-        work += sum(len(path) * path.count("/") for paths in named for path in paths)
+    listed = (
+        (record["delta_upsert"], record["delta_remove"], record.get("directories", ()))
+        for record in pack.snapshots
+    )
+    named = Counter(chain.from_iterable(chain.from_iterable(listed)))
+    work = sum(times * len(path) * path.count("/") for path, times in named.items())
     if work // 2 > limits.manifest_bytes:
         cap = limits.manifest_bytes
         raise ProtocolError("too_large", f"folders of over {cap} bytes to look into", "MPACK-038")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Thread
 
 from reference.core import verification
 from reference.core.history import reachable
@@ -17,13 +17,27 @@ from reference.wire.reader import PackReader
 from reference.wire.records import Commit, parents
 
 
+def _check_commits(commits: list[Commit]) -> Future[None]:
+    """Verifies ids and signatures beside the blobs that still arrive, and what comes after."""
+
+    def check() -> None:
+        verification.check_commits(commits)
+        provenance.verify_all(commits)
+
+    checker = ThreadPoolExecutor(1, "commits")
+    checked = checker.submit(check)
+    checker.shutdown(wait=False)
+    return checked
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A pack whose bytes, blobs, commit ids and signatures are verified."""
+    """A pack whose bytes and blobs are verified; of its commits `commits` tells in the end."""
 
     key: str
     pack: Pack
     needs: Needs
+    commits: Future[None]
 
     @property
     def form(self) -> str:
@@ -31,36 +45,15 @@ class Intake:
         return "framed" if self.pack.framed else "plain"
 
 
-class _CommitCheck(Thread):
-    """Verifies ids and signatures beside the blobs that still arrive."""
-
-    def __init__(self, commits: list[Commit]) -> None:
-        super().__init__(name="commits")
-        self._commits = commits
-        self._problem: ProtocolError | None = None
-        self.start()
-
-    def run(self) -> None:
-        """Keeps the first thing that is wrong."""
-        try:
-            verification.check_commits(self._commits)
-            provenance.verify_all(self._commits)
-        except ProtocolError as problem:
-            self._problem = problem
-
-    def result(self) -> None:
-        """Waits, and raises what was wrong."""
-        self.join()
-        if self._problem is not None:
-            raise self._problem
-
-
 def read_pack(chunks: Iterable[bytes], limits: Limits, expected: str | None = None) -> Intake:
-    """Reads and verifies a pack; wrong bytes are `digest_mismatch`, whatever else they are."""
-    checks: list[_CommitCheck] = []
+    """Reads and verifies a pack; wrong bytes are `digest_mismatch`, whatever else they are.
+
+    What its commits are worth is known once `commits.result()` returns.
+    """
+    checks: list[Future[None]] = []
 
     def on_head(head: Head) -> None:
-        checks.append(_CommitCheck(head.commits))
+        checks.append(_check_commits(head.commits))
 
     reader = PackReader(limits, on_head)
     problem: ProtocolError | None = None
@@ -84,13 +77,12 @@ def read_pack(chunks: Iterable[bytes], limits: Limits, expected: str | None = No
             raise problem
         pack = reader.close()
         if not checks:
-            checks.append(_CommitCheck(pack.commits))
+            checks.append(_check_commits(pack.commits))
         needs = verification.outside(pack)
-    finally:
-        for check in checks:
-            check.join()
-    checks[0].result()
-    return Intake(reader.key, pack, needs)
+        return Intake(reader.key, pack, needs, checks[0])
+    except BaseException:
+        wait(checks)
+        raise
 
 
 def is_closure(intake: Intake, head: str) -> bool:
@@ -102,12 +94,10 @@ def is_closure(intake: Intake, head: str) -> bool:
     if head not in of or len(of) != len(pack.commits):
         return False
     line = reachable(lambda commit_id: parents(of[commit_id]), [head])
-    named = {of[commit_id]["snapshot_id"] for commit_id in line}
-    blobs = {oid for record in pack.snapshots for oid in record["delta_upsert"].values()}
+    snapshots = {record["snapshot_id"] for record in pack.snapshots}
     return (
         len(line) == len(of)
-        and {record["snapshot_id"] for record in pack.snapshots} == named
-        and len(pack.snapshots) == len(named)
-        and blobs == set(pack.blob_ids)
-        and len(blobs) == len(pack.blob_ids)
+        and snapshots == {record["snapshot_id"] for record in pack.commits}
+        and len(snapshots) == len(pack.snapshots)
+        and needs.named == len(set(pack.blob_ids)) == len(pack.blob_ids)
     )

@@ -93,6 +93,7 @@ async def index(service: Service, payload: Payload) -> None:
     chunks = _chunks(service, pack_key(key))
     try:
         intake = await asyncio.to_thread(lambda: read_pack(chunks, service.limits, key))
+        await asyncio.to_thread(intake.commits.result)
     except FileNotFoundError:
         return  # nothing needed it, so it was collected
     async with service.database.transaction() as db:

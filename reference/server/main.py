@@ -6,13 +6,13 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import fields
 from types import FrameType
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -46,9 +46,9 @@ def _options(command: str) -> argparse.ArgumentParser:
 
 def _limit(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    names = [field.name for field in fields(Limits)]
-    if name not in names:
-        raise argparse.ArgumentTypeError(f"no such limit: {name}; there are {', '.join(names)}")
+    if name not in Limits._fields:
+        known = ", ".join(Limits._fields)
+        raise argparse.ArgumentTypeError(f"no such limit: {name}; there are {known}")
     if not number.isdecimal():
         raise argparse.ArgumentTypeError(f"{name} must be a whole number, 0 or more: {number!r}")
     return name, int(number)
@@ -201,6 +201,7 @@ async def _serve(options: argparse.Namespace, dsn: str, embedded: Embedded | Non
     await run_in_threadpool(int)  # imports what the first download would wait for
     limits = Limits(**dict(options.limit))
     async with opened(dsn, options.objects, options.data, limits) as service:
+        gc.freeze()  # what is there now stays: no collection looks at it beside a push again
         sock = listen(options.host, options.port)
         beside = [] if options.no_worker else [asyncio.create_task(jobs.work(service))]
         beside += [asyncio.create_task(_revive(embedded))] if embedded else []

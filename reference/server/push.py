@@ -117,9 +117,8 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
     move = Move(fields.branch("branch"), fields.id("head"), fields.flag("force"))
     service, repo = call.service, call.repo
     where = upload_key(repo.id, key)
-    clean = BackgroundTask(_forget_upload, service.objects, where)
     if (counts := await _move_only(service, repo, key, move)) is not None:  # [PUSH-016]
-        return counts, clean
+        return counts, BackgroundTask(_forget_upload, service.objects, where)
     try:
         upload = await asyncio.to_thread(service.objects.incoming, where)
     except FileNotFoundError:
@@ -129,9 +128,10 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
     try:
         with service.metrics.timed("push_phase", phase="read"):
             intake = await asyncio.to_thread(read_pack, upload, service.limits, key)
-        return await _take_in(service, repo, intake, upload, move), clean
+        counts = await _take_in(service, repo, intake, upload, move)
     finally:
         await asyncio.to_thread(upload.close)
+    return counts, BackgroundTask(_forget_upload, service.objects, where, intake)
 
 
 async def unpack_body(call: Call) -> Response:
@@ -176,9 +176,10 @@ async def _was_accepted(db: Connection, repo: Repo, key: str) -> bool:
 async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict[str, int] | None:
     """The branch's part of a push, if its pack was verified and kept before; it may be gone."""
     nothing = Pack(framed=True)
-    async with service.database.transaction() as db:
+    async with service.database.session() as db:
         if not await _was_accepted(db, repo, key):
             return None
+    async with service.database.transaction() as db:
         await writing.begin(db, repo)
         current = await _check_move(db, repo, nothing, move)
         if current != move.head:
@@ -200,8 +201,9 @@ async def _take_in(
         )
         stands_on = await trees.load(db, needs.bases & known.snapshots)
     known = Known(known.commits, known.snapshots, known.objects, stands_on.tree)
-    given = (service.limits, intake, known, stands_on, upload, move.head)
+    given = (service.limits, intake, known, stands_on, move.head)
     proof = asyncio.create_task(asyncio.to_thread(_prove, *given))
+    sealed = asyncio.create_task(asyncio.to_thread(upload.seal))
     try:
         async with service.database.transaction() as db:
             await writing.begin(db, repo)
@@ -217,21 +219,23 @@ async def _take_in(
             last = await history.last_position(db, repo.raw)
             tables = writing.PackTables(repo, intake.key, pack, last)
             with service.metrics.timed("push_phase", phase="write"):
-                is_indexed, there = await writing.shared(db, intake.key, pack)
+                is_indexed, there = await writing.shared(db, intake.key, tables.snapshot_ids)
                 written = await writing.copy(db, tables.all(is_indexed, there))
+            await writing.enqueue_push_jobs(db, repo, intake.key)
+            await writing.add_pack(db, repo, intake.key, pack, intake.form)
             with service.metrics.timed("push_phase", phase="verify"):
                 found = await proof
             await trees.keep(db, found.manifests)
-            await writing.enqueue_push_jobs(db, repo, intake.key)
-            await writing.add_pack(db, repo, intake.key, pack, intake.form)
             if found.is_closure:
                 counts = len(pack.commits), len(pack.blob_ids)
                 await writing.cache_pack(db, repo, move.head, intake.form, intake.key, *counts)
             with service.metrics.timed("push_phase", phase="keep"):  # [PUSH-006]
+                await sealed
                 await asyncio.to_thread(upload.accept, pack_key(intake.key))
     finally:
-        await asyncio.wait([proof])
-        proof.exception()  # was raised above, unless something else was first
+        await asyncio.wait([proof, sealed])
+        for task in (proof, sealed):
+            task.exception()  # was raised above, unless something else was first
     return {name: written[table] for table, name in _COUNTS.items()}
 
 
@@ -242,13 +246,13 @@ class Proof(NamedTuple):
     is_closure: bool
 
 
-def _prove(
-    limits: Limits, intake: Intake, known: Known, stands_on: Trees, upload: Incoming, head: str
-) -> Proof:
+def _prove(limits: Limits, intake: Intake, known: Known, stands_on: Trees, head: str) -> Proof:
     """What is left to verify, while the database takes rows that count only if it holds."""
     pack = intake.pack
-    verification.check_pack(pack, known, limits, intake.needs)
-    upload.seal()
+    try:
+        verification.check_pack(pack, known, limits, intake.needs)
+    finally:
+        intake.commits.result()  # what is wrong with a commit is said first
     added = {record["snapshot_id"]: record for record in reversed(pack.snapshots)}
     named = [record["snapshot_id"] for record in pack.commits if record["commit_id"] == head]
     return Proof(stands_on.due(named[0], added) if named else [], is_closure(intake, head))
@@ -280,7 +284,8 @@ async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str
     )
 
 
-def _forget_upload(objects: ObjectStore, key: str) -> None:
+def _forget_upload(objects: ObjectStore, key: str, *_: object) -> None:
+    """Removes an upload, after the answer; to free what was read from it takes its time as well."""
     try:
         objects.delete(key)
     except ProtocolError:

@@ -32,7 +32,7 @@ Table = tuple[str, tuple[str, ...], bytes]
 
 
 def _table(name: str, columns: str, rows: Iterable[bytes]) -> Table:
-    return name, tuple(columns.split()), _HEADER + b"".join(rows) + _END
+    return name, tuple(columns.split()), b"".join((_HEADER, *rows, _END))
 
 
 def _field(data: bytes) -> bytes:
@@ -59,20 +59,38 @@ def commits(repo: bytes, records: Sequence[Commit], last: int) -> Table:
     parents_of = parents_in({record["commit_id"]: record for record in records})
     order = reachable(parents_of, [record["commit_id"] for record in records])
     position = {commit_id: last + n for n, commit_id in enumerate(order, start=1)}
+    unique = _unique("commit_id", records)
+    rows: list[bytes] = []
+    for (object_id, record), text in zip(unique, _dumps([own for _, own in unique]), strict=True):
+        rows += (
+            start,
+            _id(object_id),
+            _id(record["snapshot_id"]),
+            _id(record["parent_commit_id"]),
+            _id(record["parent2_commit_id"]),
+            _field(text.encode()),
+            _NUMBER.pack(8, position[object_id]),
+        )
     return _table(
         "commits",
         "repo_id commit_id snapshot_id parent_commit_id parent2_commit_id record position",
-        (
-            start
-            + _id(object_id)
-            + _id(record["snapshot_id"])
-            + _id(record["parent_commit_id"])
-            + _id(record["parent2_commit_id"])
-            + _field(_dump(record).encode())
-            + _NUMBER.pack(8, position[object_id])
-            for object_id, record in _unique("commit_id", records)
-        ),
+        rows,
     )
+
+
+def _dumps(records: Sequence[Commit]) -> list[str]:
+    """The JSON of each record; what all of them share is written once."""
+    first = records[0] if records else {}
+    shared = {
+        name: value
+        for name, value in first.items()
+        if name != "commit_id" and all(record.get(name, ...) is value for record in records)
+    }
+    end = "," + _dump(shared)[1:] if shared else "}"
+    return [
+        _dump({name: value for name, value in record.items() if name not in shared})[:-1] + end
+        for record in records
+    ]
 
 
 def snapshots(records: Iterable[Snapshot]) -> Table:
@@ -120,10 +138,10 @@ def parents_in(records: Mapping[str, Commit]) -> Callable[[str], list[str]]:
     return lambda commit_id: parents(records[commit_id]) if commit_id in records else []
 
 
-def places(contents: Pack) -> dict[bytes, bytes]:
+def places(contents: Pack, raws: Sequence[bytes]) -> dict[bytes, bytes]:
     """The last five columns of `mpack_index` for each blob of a pack."""
     found: dict[bytes, bytes] = {}
-    blobs = zip(map(to_raw, contents.blob_ids), contents.blob_sizes, strict=True)
+    blobs = zip(raws, contents.blob_sizes, strict=True)
     for frame in contents.frames:
         start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)
         offset = 0

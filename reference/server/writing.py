@@ -52,12 +52,21 @@ class PackTables:
         self._contents = contents
 
     @cached_property
+    def _raws(self) -> list[bytes]:
+        return list(map(to_raw, self._contents.blob_ids))
+
+    @cached_property
     def _places(self) -> dict[bytes, bytes]:
-        return rows.places(self._contents)
+        return rows.places(self._contents, self._raws)
 
     @cached_property
     def _blobs(self) -> list[bytes]:
-        return sorted(self._places)
+        return sorted(set(self._raws))
+
+    @cached_property
+    def snapshot_ids(self) -> list[bytes]:
+        """The ids of the pack's snapshots, in order."""
+        return history.raws({record["snapshot_id"] for record in self._contents.snapshots})
 
     def blobs(self, is_indexed: bool = False) -> list[MakeTable]:
         """Where each blob lies, unless that is known, and that this repository has it."""
@@ -69,8 +78,7 @@ class PackTables:
 
     def all(self, is_indexed: bool = False, there: Collection[str] = ()) -> list[MakeTable]:
         """Blobs, snapshots and commits; without what all repositories share and is there."""
-        snapshots = self._contents.snapshots
-        ids = history.raws({record["snapshot_id"] for record in snapshots})
+        ids, snapshots = self.snapshot_ids, self._contents.snapshots
         fresh = [record for record in snapshots if record["snapshot_id"] not in there]
         return [
             *self.blobs(is_indexed),
@@ -80,7 +88,7 @@ class PackTables:
         ]
 
 
-async def shared(db: Connection, key: str, contents: Pack) -> tuple[bool, set[str]]:
+async def shared(db: Connection, key: str, snapshot_ids: Sequence[bytes]) -> tuple[bool, set[str]]:
     """Whether the index has all of the pack, and which of its snapshots are there.
 
     To copy what is there costs more than the rest: a copy that fails, then one around it.
@@ -90,7 +98,7 @@ async def shared(db: Connection, key: str, contents: Pack) -> tuple[bool, set[st
         " FROM mpacks p WHERE mpack_id = $1) AS is_indexed,"
         " ARRAY(SELECT snapshot_id FROM snapshots WHERE snapshot_id = ANY($2)) AS there",
         to_raw(key),
-        history.raws({record["snapshot_id"] for record in contents.snapshots}),
+        snapshot_ids,
     )
     assert row is not None
     return bool(row["is_indexed"]), set(map(from_raw, row["there"]))
@@ -141,15 +149,14 @@ def _count(status: str) -> int:
 async def add_pack(db: Connection, repo: Repo, key: str, contents: Pack, form: str) -> None:
     """The rows that say that this repository accepted this pack."""
     await db.execute(
-        "INSERT INTO mpacks (mpack_id, size_bytes, form, blobs) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT DO NOTHING",
+        "WITH pack AS (INSERT INTO mpacks (mpack_id, size_bytes, form, blobs)"
+        " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING)"
+        " INSERT INTO mpack_refs (mpack_id, repo_id) VALUES ($1, $5) ON CONFLICT DO NOTHING",
         to_raw(key),
         contents.size,
         form,
         len(set(contents.blob_ids)),
-    )
-    await db.execute(
-        "INSERT INTO mpack_refs VALUES ($1, $2) ON CONFLICT DO NOTHING", repo.raw, to_raw(key)
+        repo.raw,
     )
 
 
@@ -168,18 +175,14 @@ async def move_branch(
         )
     else:
         status = await db.execute(
-            "INSERT INTO branches (branch_id, repo_id, name, head_commit_id)"
+            "WITH first AS (UPDATE repos SET default_branch = $3 WHERE repo_id = $2"
+            " AND NOT EXISTS (SELECT FROM branches WHERE repo_id = $2))"
+            " INSERT INTO branches (branch_id, repo_id, name, head_commit_id)"
             " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             to_raw(derived_id("branch", repo.id, branch)),
             repo.raw,
             branch,
             to_raw(head),
-        )
-        await db.execute(
-            "UPDATE repos SET default_branch = $2 WHERE repo_id = $1"
-            " AND NOT EXISTS (SELECT FROM branches WHERE repo_id = $1 AND name <> $2)",
-            repo.raw,
-            branch,
         )
     if _count(status) != 1:
         raise ProtocolError("ref_moved", f"{branch} was moved by somebody else meanwhile")
@@ -202,13 +205,13 @@ async def enqueue_prebuild(db: Connection, repo: Repo) -> None:
         INSERT INTO jobs (type, payload, priority) SELECT 'fetch.mpack.prebuild',
             json_build_object('repo_id', $2::text, 'tip_commit_ids',
                 json_agg(DISTINCT 'sha256:' || encode(head_commit_id, 'hex'))), $3
-        FROM branches WHERE repo_id = $1
+        FROM branches WHERE repo_id = $1 RETURNING pg_notify($4, '')
         """,
         repo.raw,
         repo.id,
         JOB_PRIORITY,
+        JOB_CHANNEL,
     )
-    await db.execute(f"NOTIFY {JOB_CHANNEL}")
 
 
 async def cache_pack(

@@ -17,7 +17,7 @@ from reference.wire.ids import check_id, commit_id
 from reference.wire.names import check_branch, check_directories, check_path, check_tree
 from reference.wire.records import check_commit
 
-from . import durable, fsck, gc, loose, refs, state, worktree
+from . import durable, loose, refs, state, worktree
 from .packs import CHUNK_BYTES
 from .repository import Repository
 
@@ -123,6 +123,7 @@ def commit_on(
     fields: Fields,
     second_parent: str | None = None,
     finish: Callable[[Fields], Fields] = lambda record: record,
+    on: str | refs.Unset | None = refs.UNSET,
 ) -> Fields:
     """A commit of a whole manifest on the branch's head, made anew if the branch moves.
 
@@ -130,6 +131,8 @@ def commit_on(
     """
     while True:
         parent = refs.read(repository.dot, branch)
+        if on not in (refs.UNSET, parent):
+            raise ProtocolError("conflict", f"branch {branch!r} moved meanwhile: do it again")
         base = repository.commit(parent)["snapshot_id"] if parent else None
         snapshot = repository.put_snapshot(manifest, list(directories), base)
         record = {**fields, "branch": branch, "snapshot_id": snapshot, "parent_commit_id": parent}
@@ -242,10 +245,14 @@ def _receive_pack(repository: Repository, request: Fields) -> Answer:
 
 
 def _fsck(repository: Repository, request: Fields) -> Answer:
+    from . import fsck  # here and below: most adapters are started for less
+
     return {"problems": fsck.problems(repository)}
 
 
 def _gc(repository: Repository, request: Fields) -> Answer:
+    from . import gc
+
     grace = request.get("grace_seconds")
     if grace is None:
         grace = gc.GRACE_SECONDS

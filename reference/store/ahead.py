@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
 from typing import BinaryIO
 
 from reference.wire import frames
@@ -44,22 +43,20 @@ def read_ahead(repository: Repository) -> Iterator[packing.Make]:
     os.close(listening)
     os.close(writing)
     try:
-        with open(telling, "wb", buffering=0) as order, open(reading, "rb") as answer:
-            yield lambda objects: _asked(repository, order, answer, objects)
+        with open(reading, "rb") as answer:
+            yield lambda objects: _asked(repository, telling, answer, objects)
     finally:
+        os.close(telling)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
 def _asked(
-    repository: Repository, order: FileIO, answer: BinaryIO, objects: Sequence[str]
+    repository: Repository, telling: int, answer: BinaryIO, objects: Sequence[str]
 ) -> Iterator[packing.NewFrame]:
     done = 0
     try:
-        told = memoryview(b"".join(map(to_raw, objects)))
-        while told:
-            told = told[order.write(told) :]
-        order.close()
+        _tell(telling, len(objects).to_bytes(8, "big"), *map(to_raw, objects))
         while done < len(objects):
             sizes, stored, payload = marshal.load(answer)
             ids = objects[done : done + len(sizes)]
@@ -69,20 +66,26 @@ def _asked(
         yield from packing.new_frames(repository.blob, objects[done:])
 
 
+def _tell(pipe: int, *data: bytes) -> None:
+    left = memoryview(b"".join(data))
+    while left:
+        left = left[os.write(pipe, left) :]
+
+
 def _serve(repository: Repository, listening: int, writing: int) -> None:
     """The child: reads, waits for the order, answers, and never returns."""
     try:
         gc.disable()  # it would write to each page that is shared with the parent
         known = _within_memory(repository.dot)
-        with open(listening, "rb") as order, open(writing, "wb") as answer:
-            told = order.read()
+        with open(listening, "rb") as order:
+            told = order.read(32 * int.from_bytes(order.read(8), "big"))
             contents = [known[told[at : at + 32]] for at in range(0, len(told), 32)]
             first = 0
             for count in frames.cut(list(map(len, contents))):
                 part = contents[first : first + count]
                 first += count
                 payload, stored = frames.compress(part)
-                marshal.dump((list(map(len, part)), stored, payload), answer)
+                _tell(writing, marshal.dumps((list(map(len, part)), stored, payload)))
     finally:
         os._exit(0)
 

@@ -124,17 +124,13 @@ class PackFile:
         index = self._index
         head = heads.decode(unpack(index["head"], "index head", OURS.records), OURS)
         rows = _FRAME.iter_unpack(index["frames"])
-        return Pack(
-            framed=bool(index["framed"]),
-            size=os.stat(self.path).st_size,
-            commits=head.commits,
-            snapshots=head.snapshots(self.blob_ids),
-            blob_ids=self.blob_ids,
-            blob_sizes=head.sizes,
-            frames=[Frame(at, length, bool(stored), n) for at, length, stored, n in rows],
-            branch_heads=head.branch_heads,
-            meta=head.meta,
-        )
+        found = Pack(framed=bool(index["framed"]))
+        found.size = os.stat(self.path).st_size
+        found.commits, found.snapshots = head.commits, head.snapshots(self.blob_ids)
+        found.blob_ids, found.blob_sizes = self.blob_ids, head.sizes
+        found.frames = [Frame(at, length, bool(stored), n) for at, length, stored, n in rows]
+        found.branch_heads, found.meta = head.branch_heads, head.meta
+        return found
 
     @cached_property
     def tip(self) -> str | None:
@@ -142,8 +138,9 @@ class PackFile:
 
         It leans on nothing outside, and every other commit is somebody's parent.
         """
-        head = unpack(self._index["head"], "index head")
-        ids, parent = head["commits"]["ids"], head["commits"]["parent"]
+        head = unpack(self._index["head"], "index head", OURS.records)
+        commits = head.get("commits", {})  # a sender may leave empty columns out  [MPACK-010]
+        ids, parent = commits.get("ids", b""), commits.get("parent", b"")
         named = {at for (at,) in struct.iter_unpack("<I", parent)}
         tips = set(range(len(ids) // 32)) - named
         if head.get("external") or len(tips) != 1:
@@ -231,9 +228,9 @@ def folder(dot: str) -> str:
 def list_packs(dot: str) -> Iterator[PackFile]:
     """Every pack of the store, by key."""
     try:
-        names = sorted(os.listdir(folder(dot)))
+        entries = sorted(os.scandir(folder(dot)), key=lambda entry: entry.name)
     except FileNotFoundError:
         return
-    for name in names:
-        if name.endswith(".mpack") and len(name) == 70:
-            yield PackFile(f"{folder(dot)}/{name}")
+    for entry in entries:
+        if entry.name.endswith(".mpack") and len(entry.name) == 70 and entry.is_file():
+            yield PackFile(entry.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from reference.core.verification import outside
@@ -20,13 +19,13 @@ Kept = dict[str, set[str]]
 """Ids that stay, by kind."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """What goes at once: a loose file, or a pack and its index."""
 
-    paths: Sequence[str]
-    holds: Set[str]
-    stands_on: Set[str]
+    def __init__(self, paths: Sequence[str], holds: Set[str], stands_on: Set[str]) -> None:
+        self.paths = paths
+        self.holds = holds
+        self.stands_on = stands_on
 
 
 def remove_all_but(repository: Repository, keep: Kept) -> int:
@@ -45,11 +44,22 @@ def contents(pack: PackFile) -> Kept:
 
 def _remove_doubled(repository: Repository, keep: Kept) -> None:
     """What stays in a pack that is durable need not lie loose as well."""
-    sure = [pack for pack in repository.packs() if durable.settle(pack.path)]
-    for kind in loose.KINDS:
-        packed = {oid for pack in sure for oid in loose.PACKED_IDS[kind](pack)}
-        doubled = packed.intersection(loose.iter_ids(repository.dot, kind)) & keep[kind]
-        durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in doubled))
+    lying = {kind: keep[kind].intersection(loose.iter_ids(repository.dot, kind)) for kind in keep}
+    for pack in repository.packs():
+        held = contents(pack)
+        doubled = {kind: lying[kind] & held[kind] for kind in loose.KINDS}
+        if any(doubled.values()) and _is_sound(pack):
+            for kind, ids in doubled.items():
+                durable.remove(*(loose.path_of(repository.dot, kind, oid) for oid in ids))
+                lying[kind] -= ids
+
+
+def _is_sound(pack: PackFile) -> bool:
+    """Whether a pack is durable and reads back: nothing else may hold what is in it."""
+    try:
+        return durable.settle(pack.path) and bool(pack.verified())
+    except ProtocolError:
+        return False
 
 
 def _loose_parts(repository: Repository, keep: Kept) -> Iterator[_Part]:

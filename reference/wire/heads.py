@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -18,7 +17,7 @@ from .errors import ProtocolError, shown
 from .ids import from_raw, to_raw
 from .names import check_directories, check_path
 from .pack import DEFAULT_LIMITS, NONE, VALUES, Limits
-from .records import Commit, Snapshot, check_delta, check_field, complete
+from .records import Commit, Snapshot, check_delta, check_field, check_whole, defaults
 
 _IDENTITY = ("commit_id", "snapshot_id", "parent_commit_id", "parent2_commit_id")
 
@@ -212,8 +211,7 @@ def _shares(what: str, counts: Sequence[int], total: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(accumulate(counts, initial=0))]
 
 
-@dataclass(slots=True)
-class Head:
+class Head(NamedTuple):
     """A checked head; snapshots wait for the blobs' ids, everything else is there."""
 
     sizes: list[int]
@@ -222,20 +220,20 @@ class Head:
     commits: list[Commit]
     branch_heads: dict[str, Any]
     meta: dict[str, Any]
-    _paths: list[str]
-    _external: list[str]
-    _snapshot_ids: list[str]
-    _snapshots: _Columns
+    paths: list[str]
+    external: list[str]
+    snapshot_ids: list[str]
+    columns: _Columns
 
     def snapshots(self, blob_ids: Sequence[str]) -> list[Snapshot]:
         """The snapshot records, now that the frames gave the blobs' ids."""
-        columns = self._snapshots
-        ids = self._snapshot_ids
-        bases = _optional("base", columns.numbers("base", len(ids)), [*ids, *self._external])
-        paths = _named("path", columns.numbers("path"), self._paths)
-        known = [*blob_ids, *self._external]
+        columns = self.columns
+        ids = self.snapshot_ids
+        bases = _optional("base", columns.numbers("base", len(ids)), [*ids, *self.external])
+        paths = _named("path", columns.numbers("path"), self.paths)
+        known = [*blob_ids, *self.external]
         objects = _named("object", columns.numbers("object", len(paths)), known)
-        removed = _named("removed", columns.numbers("removed"), self._paths)
+        removed = _named("removed", columns.numbers("removed"), self.paths)
         upserts = _shares("upserts", columns.numbers("upserts", len(ids)), len(paths))
         removes = _shares("removes", columns.numbers("removes", len(ids)), len(removed))
         found = []
@@ -253,7 +251,7 @@ class Head:
             if listed is not None:
                 if not isinstance(listed, bytes):
                     raise _malformed("snapshots.directories must hold nil or u32 columns")
-                directories = _named("directories", numbers("directories", listed), self._paths)
+                directories = _named("directories", numbers("directories", listed), self.paths)
                 check_directories(directories)
                 record["directories"] = directories
             found.append(record)
@@ -277,7 +275,7 @@ def decode(value: object, limits: Limits = DEFAULT_LIMITS) -> Head:
     if len(stored) != len(counts) or any(flag > 1 for flag in stored):
         raise _malformed("raw must hold one 0 or 1 for each frame", "MPACK-015")
     paths = [check_path(path) for path in top.items("paths")]
-    if any(one.encode() >= two.encode() for one, two in pairwise(paths)):
+    if any(one >= two for one, two in pairwise(paths)):  # texts compare as their UTF-8 does
         raise _malformed("paths must be sorted, each once", "MPACK-014")
     external = top.ids("external")
     return Head(
@@ -287,10 +285,10 @@ def decode(value: object, limits: Limits = DEFAULT_LIMITS) -> Head:
         commits=_commits(commits, commit_ids, [*snapshot_ids, *external], external, limits),
         branch_heads=top.mapping("branch_heads"),
         meta=top.mapping("meta"),
-        _paths=paths,
-        _external=external,
-        _snapshot_ids=snapshot_ids,
-        _snapshots=snapshots,
+        paths=paths,
+        external=external,
+        snapshot_ids=snapshot_ids,
+        columns=snapshots,
     )
 
 
@@ -333,19 +331,22 @@ def _commits(
         else:
             varying[name] = [check_field(name, item) for item in column]
     found = []
+    same = {**defaults(), **shared}
+    names = tuple(varying)
     for n, values in enumerate(zip(*varying.values(), strict=True) if varying else [()] * count):
-        own = rest[n] if rest else {}
-        if not isinstance(own, dict) or not own.keys().isdisjoint((*fields, *_IDENTITY)):
-            raise _malformed("commits.rest must hold maps of other fields", "MPACK-017")
         first, second = (*parent_ids[shares[n]], None, None)[:2]
         record: Commit = {
+            **same,
             "commit_id": ids[n],
             "snapshot_id": of_snapshot[n],
             "parent_commit_id": first,
             "parent2_commit_id": second,
-            **shared,
-            **dict(zip(varying, values, strict=True)),
-            **{name: check_field(name, item) for name, item in own.items()},
         }
-        found.append(complete(record))
+        record.update(zip(names, values, strict=True))
+        if rest:
+            own = rest[n]
+            if not isinstance(own, dict) or not own.keys().isdisjoint((*fields, *_IDENTITY)):
+                raise _malformed("commits.rest must hold maps of other fields", "MPACK-017")
+            record.update({name: check_field(name, item) for name, item in own.items()})
+        found.append(check_whole(record))
     return found

@@ -33,12 +33,9 @@ def mpack_key(raw: bytes) -> str:
 
 def snapshot_payload(manifest: Manifest, directories: Iterable[str] = ()) -> bytes:
     """What a snapshot's id is computed over: files, then explicit directories, in byte order."""
-    files = sorted((path.encode(), object_id[7:].encode()) for path, object_id in manifest.items())
-    folders = sorted(path.encode() for path in directories)
-    return b"\0".join(
-        [part for pair in files for part in pair]
-        + [part for path in folders for part in (path, b"dir")]
-    )
+    files = [f"{path}\0{manifest[path][7:]}" for path in sorted(manifest)]  # texts sort as UTF-8
+    folders = [f"{path}\0dir" for path in sorted(directories)]
+    return "\0".join(files + folders).encode()
 
 
 def snapshot_id(manifest: Manifest, directories: Iterable[str] = ()) -> str:

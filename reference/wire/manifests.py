@@ -38,62 +38,52 @@ class ManifestTree:
         self.directories: Sequence[str] = ()
         self._folders: list[str] = []
         self._tail = b""
-        self._paths: list[list[bytes]] = []
-        self._ends: list[list[int]] = []
+        self._paths: list[list[str]] = []
+        self._ends: list[dict[str, int]] = []
         self._blocks: list[bytearray] = []
-        self._firsts: list[bytes] = []
+        self._firsts: list[str] = []
         self._states: list[Any] = []
         self._size = 0
         self._hashed_size = -1
-        self._build(self.files)
+        self._build()
         self._set_directories(directories)
 
     def apply(self, change: Change) -> Change:
-        """Applies a delta and returns what undoes it.
+        """Applies a delta and returns what undoes it."""
+        files = self.files
+        before = {path: files[path] for path in (*change.remove, *change.upsert) if path in files}
+        added = [path for path in change.upsert if path not in files]
+        is_same = change.directories is None or change.directories == self.directories
+        undo = Change(before, added, None if is_same else self.directories)
+        self.advance(change)
+        return undo
+
+    def advance(self, change: Change) -> None:
+        """Applies a delta for good.
 
         A refused delta leaves the tree unusable: whoever verifies stops at the first error.
         """
-        files = self.files
-        undo: dict[str, str] = {}
-        added: list[str] = []
-        if not files and len(change.upsert) > BUCKET and not change.remove:
-            files.update(change.upsert)
-            added = list(files)
-            self._build(files)
+        files, upsert = self.files, change.upsert
+        for path in change.remove:
+            if files.pop(path, None) is None:
+                raise ProtocolError(
+                    "delta_removes_unknown_path", f"{path!r} is not there to remove"
+                )
+            self._drop(path)
+        added = [path for path in upsert if path not in files]
+        is_small = len(added) <= max(BUCKET, len(files))
+        files.update(upsert)
+        if is_small:
+            for path in added:
+                self._insert(path, upsert[path])
+            self._overwrite(upsert)
         else:
-            for path in change.remove:
-                old = files.pop(path, None)
-                if old is None:
-                    raise ProtocolError(
-                        "delta_removes_unknown_path", f"{path!r} is not there to remove"
-                    )
-                undo[path] = old
-                self._drop(path.encode())
-            lowest = len(self._paths)
-            for path, oid in change.upsert.items():
-                old = files.get(path)
-                if old == oid:
-                    continue
-                files[path] = oid
-                key = path.encode()
-                if old is None:
-                    added.append(path)
-                    self._insert(key, oid)
-                    continue
-                undo[path] = old
-                index = bisect_right(self._firsts, key) - 1
-                end = self._ends[index][bisect_left(self._paths[index], key)]
-                self._blocks[index][end - 64 : end] = oid[7:].encode()
-                lowest = min(lowest, index)
-            self._touch(lowest)
-        before = None
+            self._build()
         if change.directories is not None and change.directories != self.directories:
-            before = self.directories
             self._set_directories(change.directories)
         clear: set[str] = set()
         for path in added:
             self._refuse_conflict(path, clear)
-        return Change(undo, added, before)
 
     def payload_size(self) -> int:
         """How many bytes the id is computed over."""
@@ -117,63 +107,87 @@ class ManifestTree:
 
     # What is hashed: NUL, path, NUL and digits for each file, in buckets; the first NUL is not.
 
-    def _build(self, files: Manifest) -> None:
-        pairs = sorted((path.encode(), oid) for path, oid in files.items())
-        for start in range(0, len(pairs), BUCKET):
-            part = pairs[start : start + BUCKET]
-            self._paths.append([path for path, _ in part])
-            self._ends.append(list(accumulate(len(path) + 66 for path, _ in part)))
-            self._blocks.append(bytearray(b"".join([_entry(path, oid) for path, oid in part])))
-            self._firsts.append(part[0][0])
+    def _build(self) -> None:
+        files = self.files
+        ordered = sorted(files)  # by code points, which is the order of their UTF-8 bytes
+        self._paths[:] = [ordered[at : at + BUCKET] for at in range(0, len(ordered), BUCKET)]
+        self._firsts[:] = [paths[0] for paths in self._paths]
+        self._ends.clear()
+        self._blocks.clear()
+        for paths in self._paths:
+            entries = [_entry(path, files[path]) for path in paths]
+            self._ends.append(dict(zip(paths, accumulate(map(len, entries)), strict=True)))
+            self._blocks.append(bytearray(b"".join(entries)))
         self._size = sum(map(len, self._blocks))
         self._touch(0)
 
     def _touch(self, index: int) -> None:
         del self._states[index + 1 :]
 
-    def _find(self, path: bytes) -> int:
+    def _find(self, path: str) -> int:
         return max(bisect_right(self._firsts, path) - 1, 0)
 
-    def _insert(self, path: bytes, oid: str) -> None:
+    def _insert(self, path: str, oid: str) -> None:
         if not self._paths:
-            self._paths, self._ends = [[]], [[]]
-            self._blocks, self._firsts = [bytearray()], [path]
+            self._paths.append([])
+            self._ends.append({})
+            self._blocks.append(bytearray())
+            self._firsts.append(path)
         index = self._find(path)
         paths, ends = self._paths[index], self._ends[index]
         at = bisect_left(paths, path)
-        start, entry = ends[at - 1] if at else 0, _entry(path, oid)
+        start, entry = ends[paths[at - 1]] if at else 0, _entry(path, oid)
+        self._move(index, at, len(entry))
         paths.insert(at, path)
-        ends[at:] = [start + len(entry), *(end + len(entry) for end in ends[at:])]
+        ends[path] = start + len(entry)
         self._blocks[index][start:start] = entry
-        self._size += len(entry)
         if len(paths) > 2 * BUCKET:
-            half, block = ends[BUCKET - 1], self._blocks[index]
-            self._paths[index : index + 1] = [paths[:BUCKET], paths[BUCKET:]]
-            self._ends[index : index + 1] = [ends[:BUCKET], [end - half for end in ends[BUCKET:]]]
-            self._blocks[index : index + 1] = [block[:half], block[half:]]
-            self._firsts.insert(index + 1, paths[BUCKET])
+            self._split(index)
         self._firsts[index] = self._paths[index][0]
         self._touch(index)
 
-    def _drop(self, path: bytes) -> None:
+    def _overwrite(self, upsert: Mapping[str, str]) -> None:
+        firsts, ends, blocks, lowest = self._firsts, self._ends, self._blocks, len(self._blocks)
+        for path, oid in upsert.items():
+            index = bisect_right(firsts, path) - 1
+            end = ends[index][path]
+            blocks[index][end - 64 : end] = oid[7:].encode()
+            if index < lowest:
+                lowest = index
+        self._touch(lowest)
+
+    def _drop(self, path: str) -> None:
         index = self._find(path)
         paths, ends = self._paths[index], self._ends[index]
-        at = bisect_left(paths, path)
-        start, size = ends[at - 1] if at else 0, len(path) + 66
-        del paths[at], self._blocks[index][start : start + size]
-        ends[at:] = [end - size for end in ends[at + 1 :]]
-        self._size -= size
+        at, end, size = bisect_left(paths, path), ends.pop(path), len(path.encode()) + 66
+        del paths[at], self._blocks[index][end - size : end]
+        self._move(index, at, -size)
         if paths:
             self._firsts[index] = paths[0]
         else:
             del self._paths[index], self._ends[index], self._blocks[index], self._firsts[index]
         self._touch(max(index - 1, 0))
 
+    def _move(self, index: int, at: int, size: int) -> None:
+        """Notes that what a bucket holds from `at` on lies `size` bytes further."""
+        ends = self._ends[index]
+        for path in self._paths[index][at:]:
+            ends[path] += size
+        self._size += size
+
+    def _split(self, index: int) -> None:
+        paths, ends, block = self._paths[index], self._ends[index], self._blocks[index]
+        half = ends[paths[BUCKET - 1]]
+        self._ends.insert(index + 1, {path: ends.pop(path) - half for path in paths[BUCKET:]})
+        self._blocks[index : index + 1] = [block[:half], block[half:]]
+        self._paths[index : index + 1] = [paths[:BUCKET], paths[BUCKET:]]
+        self._firsts.insert(index + 1, paths[BUCKET])
+
     # What a tree may not hold.
 
     def _set_directories(self, directories: Sequence[str]) -> None:
         self.directories = directories
-        self._folders = sorted(directories, key=str.encode)
+        self._folders = sorted(directories)
         self._tail = b"".join(b"\0%s\0dir" % folder.encode() for folder in self._folders)
         clear: set[str] = set()
         for folder in self._folders:
@@ -183,19 +197,19 @@ class ManifestTree:
 
     def _refuse_conflict(self, path: str, clear: set[str]) -> None:
         self._refuse_file_above(path, clear)
-        inside = path.encode() + b"/"
+        inside = path + "/"
         index = self._find(inside)
         at = bisect_left(self._paths[index], inside)
         following = self._paths[index][at : at + 1] or self._firsts[index + 1 : index + 2]
         if following and following[0].startswith(inside):
-            raise _conflict(path, following[0].decode())
-        at = bisect_left(self._folders, path.encode(), key=str.encode)
+            raise _conflict(path, following[0])
+        at = bisect_left(self._folders, path)
         for folder in self._folders[at : at + 1]:
             if folder == path:
                 raise ProtocolError("path_conflict", f"{path!r} is both a file and a directory")
-        at = bisect_left(self._folders, inside, key=str.encode)
+        at = bisect_left(self._folders, inside)
         for folder in self._folders[at : at + 1]:
-            if folder.startswith(path + "/"):
+            if folder.startswith(inside):
                 raise _conflict(path, folder)
 
     def _refuse_file_above(self, path: str, clear: set[str]) -> None:
@@ -208,14 +222,15 @@ class ManifestTree:
             clear.add(inner)
 
 
-def _entry(path: bytes, oid: str) -> bytes:
-    return b"\0%s\0%s" % (path, oid[7:].encode())
+def _entry(path: str, oid: str) -> bytes:
+    return f"\0{path}\0{oid[7:]}".encode()
 
 
 def _conflict(file: str, path: str) -> ProtocolError:
     return ProtocolError("path_conflict", f"{file!r} is a file, yet {path!r} is in it")
 
 
+_NO_CHANGE = Change({}, (), None)
 External = Callable[[str], tuple[Manifest, Sequence[str]]]
 """Looks up the manifest and directories of a snapshot that is not among those walked."""
 
@@ -244,10 +259,14 @@ def walk(snapshots: Sequence[Snapshot], external: External) -> Iterator[tuple[in
         while waiting:
             parent, index = waiting.pop()
             while trail and trail[-1][0] != parent:
-                tree.apply(trail.pop()[1])
+                tree.advance(trail.pop()[1])
             record = snapshots[index]
             directories = record.get("directories")
             change = Change(record["delta_upsert"], record["delta_remove"], directories)
-            trail.append((index, tree.apply(change)))
+            if waiting:
+                trail.append((index, tree.apply(change)))
+            else:  # whatever is still to come stands on this one
+                tree.advance(change)
+                trail.append((index, _NO_CHANGE))
             yield index, tree
             waiting.extend((index, child) for child in reversed(children.get(index, ())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import ProtocolError
 from .provenance import from_base64url, load_key, to_base64url
@@ -18,8 +18,7 @@ _HEADER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What a request says about its sender; nothing in it is proven yet."""
 
     handle: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .records import Commit, Snapshot
@@ -18,8 +17,7 @@ NONE = 0xFFFFFFFF
 """The ordinal that names nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a receiver takes in at most; announced by a server in its refs."""
 
     pack_bytes: int = 256 * 1024 * 1024
@@ -51,19 +49,24 @@ class Row(NamedTuple):
     length: int
 
 
-@dataclass(slots=True)
 class Pack:
     """Records, blob ids and where each blob lies; contents stay in the pack's bytes."""
 
-    framed: bool
-    size: int = 0
-    commits: list[Commit] = field(default_factory=list)
-    snapshots: list[Snapshot] = field(default_factory=list)
-    blob_ids: list[str] = field(default_factory=list)
-    blob_sizes: list[int] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    branch_heads: dict[str, Any] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
+    __slots__ = (
+        *("framed", "size", "commits", "snapshots", "blob_ids", "blob_sizes", "frames"),
+        *("branch_heads", "meta"),
+    )
+
+    def __init__(self, framed: bool) -> None:
+        self.framed = framed
+        self.size = 0
+        self.commits: list[Commit] = []
+        self.snapshots: list[Snapshot] = []
+        self.blob_ids: list[str] = []
+        self.blob_sizes: list[int] = []
+        self.frames: list[Frame] = []
+        self.branch_heads: dict[str, Any] = {}
+        self.meta: dict[str, Any] = {}
 
     def rows(self) -> Iterator[Row]:
         """The byte-range index of the pack, in the order of its blobs."""

@@ -167,16 +167,26 @@ def check_field(name: object, value: object) -> object:
     return check(name, value)
 
 
+def defaults() -> Commit:
+    """The fields that a commit need not give."""
+    return {**_DEFAULTS, "metadata": {}, "breaking_changes": []}
+
+
 def complete(fields: Mapping[str, Any]) -> Commit:
     """A commit of checked `fields`, with the defaults of those that are absent."""
+    return check_whole({**defaults(), **fields})
+
+
+def check_whole(record: Commit) -> Commit:
+    """`record`, which holds `defaults` and checked fields, if they make a commit."""
     for name in REQUIRED:
-        if name not in fields:
+        if name not in record:
             raise ProtocolError("missing_field", f"a commit lacks {name}", "REC-001")
-    first, second = fields.get("parent_commit_id"), fields.get("parent2_commit_id")
-    if second is not None and (first is None or first == second):
+    second = record["parent2_commit_id"]
+    if second is not None and record["parent_commit_id"] in (None, second):
         why = f"second parent {second} without another first parent"
         raise ProtocolError("malformed", why, "REC-010")
-    return {**_DEFAULTS, "metadata": {}, "breaking_changes": [], **fields}
+    return record
 
 
 def check_commit(value: object) -> Commit:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import zstandard
@@ -19,8 +18,7 @@ HEAD_LEVEL = 9
 _PACKER = msgpack.Packer()
 
 
-@dataclass(frozen=True, slots=True)
-class FramePlan:
+class FramePlan(NamedTuple):
     """A frame to be sent: what it holds, and its payload once somebody compressed it."""
 
     blob_ids: Sequence[str]

@@ -1,5 +1,8 @@
 """Rebuilding manifests: the patched tree against a plain dictionary hashed from the start."""
 
+from __future__ import annotations
+
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference.wire import manifests
 from reference.wire.errors import ProtocolError
 from reference.wire.manifests import BUCKET, Change, ManifestTree, walk
 from reference.wire.names import check_tree
@@ -32,6 +36,27 @@ def assert_is(tree: ManifestTree, files: dict[str, str], folders: list[str]) -> 
     size = sum(len(path.encode()) + 65 for path in files)
     size += sum(len(path.encode()) + 4 for path in folders)
     assert tree.payload_size() == max(size + len(files) + len(folders) - 1, 0)
+
+
+class Counted:
+    """A digest that counts what is hashed."""
+
+    def __init__(self, digest: Any, total: list[int]) -> None:
+        self._digest = digest
+        self._total = total
+
+    def update(self, data: bytes) -> None:
+        """Hashes, and counts."""
+        self._total[0] += len(data)
+        self._digest.update(data)
+
+    def copy(self) -> Counted:
+        """Another one in the same state."""
+        return Counted(self._digest.copy(), self._total)
+
+    def hexdigest(self) -> str:
+        """As of a digest."""
+        return str(self._digest.hexdigest())
 
 
 def path_of(number: int) -> str:
@@ -164,16 +189,16 @@ def test_each_snapshot_is_rebuilt_once_from_whatever_it_stands_on(made: History,
 def test_a_wide_and_deep_forest_is_walked() -> None:
     """A thousand snapshots on random earlier ones, every manifest hashed against the oracle."""
     random = Random(7)
-    manifests: list[dict[str, str]] = []
+    made: list[dict[str, str]] = []
     records = []
     for number in range(1000):
         base = random.randrange(number) if number and random.random() < 0.97 else None
-        before = {} if base is None else manifests[base]
+        before = {} if base is None else made[base]
         removed = random.sample(sorted(before), min(len(before), random.choice([0, 0, 1, 5])))
         upsert = {f"{random.randrange(400)}/{random.randrange(3)}": random.choice(BLOBS)}
         upsert = {path: oid for path, oid in upsert.items() if path not in removed}
         manifest = {p: oid for p, oid in {**before, **upsert}.items() if p not in removed}
-        manifests.append(manifest)
+        made.append(manifest)
         records.append(
             {
                 "snapshot_id": f"{number}",
@@ -185,8 +210,8 @@ def test_a_wide_and_deep_forest_is_walked() -> None:
     seen = []
     for index, tree in walk(records, no_external):
         seen.append(index)
-        assert tree.files == manifests[index]
-        assert tree.snapshot_id() == oracle.snapshot_id(manifests[index])
+        assert tree.files == made[index]
+        assert tree.snapshot_id() == oracle.snapshot_id(made[index])
     assert sorted(seen) == list(range(1000))
 
 
@@ -220,6 +245,37 @@ def test_a_base_that_does_not_stand_earlier_is_looked_up_outside(base: str) -> N
     trees = {index: dict(tree.files) for index, tree in walk([record, later], external)}
     assert asked == [base]
     assert trees[0] == {"a": TWO, "b": ONE}
+
+
+def test_a_chain_costs_what_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is hashed from the first bucket that changed; no delta is undone that need not be."""
+    paths = [f"{number:04}" for number in range(4 * BUCKET)]
+    root: dict[str, Any] = {"delta_remove": [], "parent_snapshot_id": None, "snapshot_id": "0"}
+    records = [{**root, "delta_upsert": dict.fromkeys(paths, ONE)}]
+    for number in range(1, 101):
+        own = {"snapshot_id": f"{number}", "parent_snapshot_id": f"{number - 1}"}
+        records.append({**root, **own, "delta_upsert": {paths[-number]: TWO}})
+    hashed, undone = [0], [0]
+
+    def counting(data: bytes) -> Counted:
+        return Counted(sha256(data), hashed)
+
+    def applied(tree: ManifestTree, change: Change) -> Change:
+        undone[0] += 1
+        return apply(tree, change)
+
+    apply = ManifestTree.apply
+    monkeypatch.setattr(manifests, "sha256", counting)
+    monkeypatch.setattr(ManifestTree, "apply", applied)
+    whole = 0
+    for _, tree in walk(records, no_external):
+        tree.snapshot_id()
+        whole += tree.payload_size()
+    assert hashed[0] < whole * 0.27
+    assert undone[0] == 0
+    sibling = {**records[-1], "snapshot_id": "s", "parent_snapshot_id": "98"}
+    assert sum(1 for _ in walk([*records, sibling], no_external)) == 102
+    assert undone[0] == 2
 
 
 @pytest.mark.requirement("SNAP-003")

@@ -109,8 +109,9 @@ MUTANTS = (
     Mutant(
         "a-zero-at-the-end-of-a-time-is-lost",
         "reference.server.rows",
-        "_dump(record)",
-        '_dump({**record, "committed_at": record["committed_at"].replace(".0", "")})',
+        "_dumps([own for _, own in unique])",
+        '_dumps([{**own, "committed_at": own["committed_at"].replace(".0", "")}'
+        " for _, own in unique])",
         flagged_by="REC-008",
         check=_FILE + "test_records_come_back_as_they_were",
     ),

@@ -21,8 +21,8 @@ MUTANTS = (
     Mutant(
         "fields-that-only-some-have-are-dropped",
         _HEADS,
-        "            **{name: check_field(name, item) for name, item in own.items()},\n",
-        "",
+        "check_field(name, item) for name, item in own.items()",
+        "check_field(name, item) for name, item in ()",
         flagged_by="MPACK-010",
         check="test_framed.py::test_a_framed_history_is_taken_in_whole",
     ),
@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "external-ordinals-come-first",
         _HEADS,
-        "        known = [*blob_ids, *self._external]\n",
-        "        known = [*self._external, *blob_ids]\n",
+        "        known = [*blob_ids, *self.external]\n",
+        "        known = [*self.external, *blob_ids]\n",
         flagged_by="MPACK-011",
         check="test_framed.py::test_ordinals_go_on_through_what_is_named",
     ),
@@ -89,8 +89,8 @@ MUTANTS = (
     Mutant(
         "paths-come-in-any-order",
         _HEADS,
-        "    if any(one.encode() >= two.encode() for one, two in pairwise(paths)):\n",
-        "    if any(one is None for one, two in pairwise(paths)):\n",
+        "    if any(one >= two for",
+        "    if any(one is None for",
         flagged_by="MPACK-014",
         check="test_framed.py::test_paths_are_sorted_and_good"
         " test_hostile.py::test_attacks_are_refused",

@@ -19,9 +19,9 @@ MUTANTS = (
     Mutant(
         "clone-packs-are-wanted-for-the-default-branch-alone",
         _WRITING,
-        "        FROM branches WHERE repo_id = $1\n",
+        "        FROM branches WHERE repo_id = $1 RETURNING",
         "        FROM branches JOIN repos USING (repo_id)\n"
-        "        WHERE repo_id = $1 AND branches.name = default_branch\n",
+        "        WHERE repo_id = $1 AND branches.name = default_branch RETURNING",
         flagged_by="JOB-002",
         check=_FILE + "test_a_push_enqueues_the_clone_packs_of_all_tips",
     ),

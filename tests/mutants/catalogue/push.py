@@ -120,8 +120,7 @@ MUTANTS = (
         "force-spares-the-verification",
         _PUSH,
         "asyncio.to_thread(_prove, ",
-        "asyncio.to_thread(\n"
-        "        (lambda *_: upload.seal() or Proof([], False)) if move.force else _prove, ",
+        "asyncio.to_thread(\n        (lambda *_: Proof([], False)) if move.force else _prove, ",
         flagged_by="PUSH-010",
         check="test_push.py::test_force_spares_no_other_check",
     ),
@@ -149,6 +148,19 @@ MUTANTS = (
         check="test_push.py::test_everything_is_verified_before_the_answer"
         " test_races.py::test_losers_leave_nothing"
         " test_crash.py::test_a_push_that_was_killed_is_whole_or_absent",
+    ),
+    Mutant(
+        "blobs-and-snapshots-are-written-whether-or-not-the-branch-moves",
+        _PUSH,
+        "    proof = asyncio.create_task(",
+        "    async with service.database.transaction() as early:\n"
+        "        await writing.begin(early, repo)\n"
+        "        first = await history.last_position(early, repo.raw)\n"
+        "        rows = writing.PackTables(repo, intake.key, pack, first).all()\n"
+        "        await writing.copy(early, rows[:-1])\n"
+        "    proof = asyncio.create_task(",
+        flagged_by="PUSH-013",
+        check="test_races.py::test_losers_leave_nothing",
     ),
     # Counts and retries.
     Mutant(
@@ -219,9 +231,9 @@ MUTANTS = (
     Mutant(
         "the-packs-own-head-names-the-branch",
         _PUSH,
-        "        return await _take_in(service, repo, intake, upload, move), clean\n",
+        "        counts = await _take_in(service, repo, intake, upload, move)\n",
         "        move = Move(next(iter(intake.pack.branch_heads), move.branch), move.head, False)\n"
-        "        return await _take_in(service, repo, intake, upload, move), clean\n",
+        "        counts = await _take_in(service, repo, intake, upload, move)\n",
         flagged_by="PUSH-020",
         check="test_retries.py::test_the_packs_own_heads_are_ignored",
     ),

@@ -34,8 +34,8 @@ MUTANTS = (
     Mutant(
         "the-default-branch-is-the-newest",
         "reference.server.writing",
-        '" AND NOT EXISTS (SELECT FROM branches WHERE repo_id = $1 AND name <> $2)",',
-        '"",',
+        '" AND NOT EXISTS (SELECT FROM branches WHERE repo_id = $2))"',
+        '")"',
         flagged_by="HTTP-025",
     ),
     Mutant(

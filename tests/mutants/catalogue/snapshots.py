@@ -63,9 +63,9 @@ MUTANTS = (
     Mutant(
         "what-is-not-there-is-removed-already",
         _MANIFESTS,
-        "                if old is None:\n                    raise",
-        "                if old is None:\n                    continue\n"
-        "                if old is None:\n                    raise",
+        "            if files.pop(path, None) is None:\n",
+        "            if path not in files:\n                continue\n"
+        "            if files.pop(path, None) is None:\n",
         flagged_by="SNAP-005",
         check="test_snapshots.py::test_what_is_not_there_cannot_be_removed"
         " test_hostile.py::test_attacks_are_refused",
@@ -82,19 +82,20 @@ MUTANTS = (
     Mutant(
         "a-delta-must-change-what-it-sets",
         _MANIFESTS,
-        "                if old == oid:\n                    continue\n",
-        "                if old == oid:\n"
-        '                    raise ProtocolError("malformed", "sets what is set already")\n',
+        "        files.update(upsert)\n",
+        "        if any(files.get(path) == oid for path, oid in upsert.items()):\n"
+        '            raise ProtocolError("malformed", "sets what is set already")\n'
+        "        files.update(upsert)\n",
         flagged_by="SNAP-007",
         check="test_snapshots.py::test_setting_what_is_set_already_is_accepted",
     ),
     Mutant(
         "conflicts-are-looked-for-before-the-removals",
         _MANIFESTS,
-        "            for path in change.remove:\n",
-        "            for path in change.upsert:\n"
-        "                self._refuse_file_above(path, set())\n"
-        "            for path in change.remove:\n",
+        "        for path in change.remove:\n",
+        "        for path in change.upsert:\n"
+        "            self._refuse_file_above(path, set())\n"
+        "        for path in change.remove:\n",
         flagged_by="SNAP-008",
         check="test_snapshots.py::test_a_file_may_become_a_folder",
     ),

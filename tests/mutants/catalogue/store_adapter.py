@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 _ADAPTER = "reference.store.adapter"
 _REPOSITORY = "reference.store.repository"
 _FILE = "test_store_adapter.py::"
-_INIT = '        dot = f"{root}/.muse"\n        if os.path'
+_INIT = '        dot = f"{root}/.muse"\n        if begun'
 _KEPT = '            if not os.path.exists(f"{dot}/{name}"):\n'
 _HEAD = '        if not os.path.exists(f"{dot}/HEAD"):\n'
 

@@ -204,4 +204,14 @@ MUTANTS = (
         check=_FILE + "test_writers_beside_gc_lose_nothing",
         inspired="https://github.com/jelmer/dulwich/issues/2336",
     ),
+    Mutant(
+        "gc-that-spares-the-young-is-refused",
+        "reference.store.adapter",
+        '    return {"removed": gc.collect(repository, grace)}\n',
+        "    if grace:\n"
+        '        raise ProtocolError("conflict", "others may be writing")\n'
+        '    return {"removed": gc.collect(repository, grace)}\n',
+        flagged_by="STORE-044",
+        check=_FILE + "test_writers_beside_gc_lose_nothing",
+    ),
 )

@@ -57,12 +57,12 @@ MUTANTS = (
         """\
             self._temp = _temp_path(self.folder)
             try:
-                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
 """,
         """\
             self._temp = f"{self.folder}/{TEMP_PREFIX}{'0' * 16}"
             try:
-                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
 """,
         flagged_by="DUR-006",
         check=_FILE + "test_writers_do_not_disturb_each_other",
@@ -124,6 +124,16 @@ MUTANTS = (
     return ids
 """,
         flagged_by="DUR-001",
+        check=_FILE + "test_a_kill_in_a_stream_of_writes_loses_nothing",
+    ),
+    Mutant(
+        "a-process-ends-over-a-longer-blob",
+        _ADAPTER,
+        '    content = _bytes(request.get("data"), "data")\n',
+        '    content = _bytes(request.get("data"), "data")\n'
+        "    if len(content) > 99:\n"
+        "        os._exit(0)\n",
+        flagged_by="STORE-047",
         check=_FILE + "test_a_kill_in_a_stream_of_writes_loses_nothing",
     ),
     Mutant(
