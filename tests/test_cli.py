@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reference import cli
-from reference.cli import run
+from reference.cli import options, run
 from reference.client import arguments as network_arguments
 from reference.store import fsck
 from reference.store.repository import Repository
@@ -272,25 +272,40 @@ def test_a_commit_says_only_what_is_text(person: Person, option: str) -> None:
     assert person.notes == f"musekit: invalid: {option[2:]}: must be valid UTF-8\n"
 
 
+@pytest.mark.parametrize("message", ["", " \n"])
+def test_a_commit_says_something(person: Person, message: str) -> None:
+    """An empty message is most often a variable that was not set."""
+    person.writes("a", "1")
+    person.runs("commit", "-m", message, "--author", "me", code=1)
+    assert person.notes.startswith("musekit: invalid: message: say in a few words")
+
+
+@pytest.mark.parametrize("text", ["nan", "-1", "soon"])
+def test_a_grace_period_is_a_length_of_time(person: Person, text: str) -> None:
+    """One that is none would leave nothing young."""
+    with pytest.raises(SystemExit) as ended:
+        run(["gc", f"--grace={text}"])
+    assert ended.value.code == 2
+
+
 def test_an_unfinished_clone_is_finished_by_cloning(person: Person) -> None:
     """Nothing advises init, and init leaves it alone."""
     (person.root / ".muse/HEAD").unlink()
     (person.root / ".muse/config.toml").write_text('[remotes.origin]\nurl = "http://h/o/s"\n')
-    for command, code in (("status", 4), ("init", 1)):
-        person.runs(command, code=code)
-        advice = f"an unfinished clone: run musekit clone http://h/o/s {person.root}"
-        assert advice in person.notes
+    for command, code in ((["status"], 4), (["init"], 1), (["store", "init", "."], 1)):
+        person.runs(*command, code=code)
+        assert "an unfinished clone: run musekit clone http://h/o/s " in person.notes
     assert not (person.root / ".muse/HEAD").exists()
 
 
 def test_what_others_wrote_does_not_steer_the_terminal(person: Person) -> None:
     """Control characters are escaped, and no line of a message passes for one of the log."""
     person.writes("a", "1")
-    message = "one\ntwo\r\x1b[2J\x9b2J\u2028three"
+    message = "one\ntwo\r\x1b[2J\x9b2J\u2028three\u202eeerht"
     person.runs("commit", "-m", message, "--author", "me\nsha256:0\x1b[1m")
     lines = person.runs("log").split("\n")
     assert lines[0].endswith("  me\\nsha256:0\\x1b[1m")
-    assert lines[1:] == ["    one", "    two\\r\\x1b[2J\\x9b2J\\u2028three", ""]
+    assert lines[1:] == ["    one", "    two\\r\\x1b[2J\\x9b2J\\u2028three\\u202eeerht", ""]
     person.writes("new\x9bname", "1")
     assert person.runs("status").splitlines()[1] == "new      new\\x9bname"
 
@@ -413,6 +428,9 @@ def test_branches_are_listed_and_removed(forked: Person) -> None:
     lines = forked.runs("branch").splitlines()
     assert [line[:6].strip() for line in lines] == ["* main", "side"]
     forked.runs("branch", "-d", "main", code=1)
+    for command in (["branch", "HEAD"], ["switch", "-c", "HEAD"]):
+        forked.runs(*command, code=1)
+        assert "give the branch another name" in forked.notes
     was = lines[1].split()[1]
     assert forked.runs("branch", "-d", "side") == f"removed side, which was at {was}\n"
     assert forked.runs("branch").count("\n") == 1
@@ -447,7 +465,7 @@ def test_plain_words_mean_what_argparse_makes_of_them(command: str, form: list[s
     """Or they are not plain, and argparse reads them."""
     found = network_arguments.plain([command, *form])
     try:
-        expected, rest = cli._parser().parse_known_args([command, *form])
+        expected, rest = options.parser().parse_known_args([command, *form])
     except SystemExit:
         assert found is None
         return

@@ -41,6 +41,12 @@ _COMMANDS: dict[str, tuple[str, Sequence[str], Mapping[str, str]]] = {
     "ls-remote": ("Lists the branches of a remote repository.", ("url",), _SHARED),
 }
 """For each command what it does, the words it takes in their order, and its flags."""
+_PLACES = {
+    "name": "the remote's name (default: origin)",
+    "branch": "the branch (default: the current one)",
+    "url": "http(s)://host/owner/slug",
+    "dir": "the new folder (default: the slug)",
+}
 _DEFAULTS = {"name": "origin", "branch": None, "dir": None}
 _TAKING = ("clone", "fetch", "pull")
 
@@ -49,15 +55,16 @@ def add(command: Add) -> None:
     """Adds each network command through `command(name, what it does)`."""
     remote = command("remote", "Names remote repositories, http(s)://host/owner/slug.")
     adding = remote.add_subparsers(dest="action", required=True).add_parser("add")
-    adding.add_argument("name")
-    adding.add_argument("url")
+    adding.add_argument("name", help="what to call it: origin, most often")
+    adding.add_argument("url", help=_PLACES["url"])
     for name, (what, places, flags) in _COMMANDS.items():
         parser = command(name, what)
         for place in places:
             if place in _DEFAULTS:
-                parser.add_argument(place, nargs="?", default=_DEFAULTS[place])
+                default = _DEFAULTS[place]
+                parser.add_argument(place, nargs="?", default=default, help=_PLACES[place])
             else:
-                parser.add_argument(place)
+                parser.add_argument(place, help=_PLACES[place])
         for flag, meaning in flags.items():
             parser.add_argument(flag, action="store_true", help=meaning)
         if name in _TAKING:

@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from reference.core.closure import Closure, closure, difference
-from reference.store.packs import CHUNK_BYTES, PackFile, list_packs
+from reference.store.loose import CHUNK_BYTES
+from reference.store.packs import PackFile, list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the direction of writing, so that a name reads as another."""
+
 
 def shown(text: str) -> str:
-    """One line, with whatever else than characters is in it escaped; authors may be anybody."""
+    """One line, what steers a terminal or turns the text escaped; authors may be anybody."""
     if text.isprintable():
         return text
     from unicodedata import category
 
     steers = ("Cc", "Cs", "Zl", "Zp")
-    return "".join(ascii(c)[1:-1] if category(c) in steers else c for c in text)
+    return "".join(ascii(c)[1:-1] if category(c) in steers or c in _TURNS else c for c in text)
 
 
 def say(line: str) -> None:

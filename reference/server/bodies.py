@@ -20,6 +20,8 @@ from reference.wire.ids import PREFIX, check_id, mpack_key
 from reference.wire.names import check_branch
 from reference.wire.reader import unpack
 
+from .objects_files import translated
+
 MSGPACK = "application/x-msgpack"
 JSON = "application/json"
 BODY_BYTES = 8 * 1024 * 1024
@@ -49,20 +51,27 @@ async def receive(request: Request) -> Body:
 @asynccontextmanager
 async def spooled(request: Request, limit: int, folder: str) -> AsyncIterator[Body]:
     """A body of any size, in a file without a name that is gone at the end."""
+    key, file = await _spool(request, limit, folder)
+    with file:
+        yield Body(key, file=file)
+
+
+async def _spool(request: Request, limit: int, folder: str) -> tuple[str, IO[bytes]]:
     digest, size = sha256(), 0
-    os.makedirs(folder, exist_ok=True)
-    with durable.draft(folder, sync=False) as draft:
+    with translated(), durable.draft(_made(folder), sync=False) as draft:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
                 raise ProtocolError("too_large", f"a body of more than {limit} bytes", "PUSH-022")
             digest.update(chunk)
             draft.write(chunk)
-        path = f"{folder}/{os.urandom(8).hex()}"
-        draft.name(path)
-    with open(path, "rb") as file:
-        os.unlink(path)
-        yield Body(PREFIX + digest.hexdigest(), file=file)
+        file = open(draft.path, "rb")  # noqa: SIM115  # closed by whoever asked for it
+    return PREFIX + digest.hexdigest(), file
+
+
+def _made(folder: str) -> str:
+    os.makedirs(folder, exist_ok=True)
+    return folder
 
 
 def decode(content_type: str, raw: bytes) -> Fields:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
@@ -17,7 +16,7 @@ from reference.wire.pack import Row
 from reference.wire.writer import FramePlan, write_framed, write_plain
 
 from . import history
-from .blobs import PLACES, open_frame
+from .blobs import PLACES
 from .objects import ObjectStore, Outgoing, pack_key
 from .service import Repo
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 KEPT_BYTES = 32 * 1024 * 1024
 """New frames kept until they are written; beyond that they are compressed a second time."""
 _WINDOW_BYTES = 4 * 1024 * 1024
-_OPEN_FRAMES = 8
 
 
 class Place(NamedTuple):
@@ -75,8 +73,13 @@ def build(
     sent: Closure,
     where: Mapping[str, Place],
     framed: bool,
+    proven: bool = True,
 ) -> tuple[str, Outgoing]:
-    """Writes the pack; its key, and what keeps it under that key or lets go of it."""
+    """Writes the pack; its key, and what keeps it under that key or lets go of it.
+
+    Unless every byte of it is to be `proven`, frames that lie as they are wanted are not opened:
+    whoever gets the pack hashes their blobs.
+    """
     source = _Source(objects, where)
     outgoing = objects.outgoing()
     digest = sha256()
@@ -87,7 +90,7 @@ def build(
 
     try:
         if framed:
-            plans, payloads = _plan(source, sent.objects, where)
+            plans, payloads = _plan(source, sent.objects, where, proven)
             frames_ = (payload() for payload in payloads)
             write_framed(write, sent.commits, sent.snapshots, plans, frames_)
         else:
@@ -97,6 +100,9 @@ def build(
         outgoing.close()
         if isinstance(problem, FileNotFoundError):
             raise ProtocolError("storage_down", "a pack that the index names is gone") from None
+        if isinstance(problem, ProtocolError) and problem.status == 422:  # ours, not the client's
+            why = f"a stored pack is damaged: {problem.detail}"
+            raise ProtocolError("storage_down", why, "HTTP-017") from None
         raise
     return PREFIX + digest.hexdigest(), outgoing
 
@@ -108,7 +114,7 @@ class _Source:
         self._objects = objects
         self._where = where
         self._window = ("", 0, b"")
-        self._open: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._opened = frames.Opened()
 
     def payload(self, mpack_id: str, start: int, length: int) -> bytes:
         """The bytes of one frame."""
@@ -123,24 +129,35 @@ class _Source:
         """A blob's content, rehashed."""
         mpack_id, row, *_ = self._where[object_id]
         key = (mpack_id, row.frame_offset)
-        raw = self._open.get(key)
+        raw = self._opened.get(key)
         if raw is None:
             payload = self.payload(mpack_id, row.frame_offset, row.frame_length)
-            raw = payload if row.stored else open_frame(payload, stored=False)
-            self._open[key] = raw
-            if len(self._open) > _OPEN_FRAMES:
-                self._open.popitem(last=False)
+            raw = payload if row.stored else frames.open_accepted(payload)
+            self._opened.keep(key, raw)
         content = raw[row.offset : row.offset + row.length]
         if blob_id(content) != object_id:
-            raise ProtocolError("storage_down", f"the stored bytes of {object_id} are wrong")
+            why = f"the stored bytes of {object_id} are wrong"
+            raise ProtocolError("storage_down", why, "HTTP-017")
         return content
+
+    def whole(self, members: Sequence[Place], proven: bool) -> bytes:
+        """A frame as it lies, all of whose blobs these are."""
+        mpack_id, row, *_ = members[0]
+        payload = self.payload(mpack_id, row.frame_offset, row.frame_length)
+        if proven:
+            sizes = [place.row.length for place in members]
+            raw = payload if row.stored else frames.decompress(payload, sum(sizes))
+            if frames.hash_blobs(raw, sizes) != [place.row.object_id for place in members]:
+                why = f"the stored bytes of a frame in {mpack_id} are wrong"
+                raise ProtocolError("storage_down", why, "HTTP-017")
+        return payload
 
 
 Payload = Callable[[], bytes]
 
 
 def _plan(
-    source: _Source, objects: Sequence[str], where: Mapping[str, Place]
+    source: _Source, objects: Sequence[str], where: Mapping[str, Place], proven: bool
 ) -> tuple[list[FramePlan], list[Payload]]:
     """Which frames to send: whole ones first, then the remaining blobs in frames of their own."""
     plans: list[FramePlan] = []
@@ -150,13 +167,13 @@ def _plan(
         (where[object_id] for object_id in set(objects)),
         key=lambda place: (place.mpack_id, place.row.frame_offset, place.row.offset),
     )
-    for (mpack_id, start), group in groupby(by_frame, lambda p: (p.mpack_id, p.row.frame_offset)):
+    for _, group in groupby(by_frame, lambda p: (p.mpack_id, p.row.frame_offset)):
         members = list(group)
         if _is_whole(members):
             row = members[0].row
             ids, sizes = [p.row.object_id for p in members], [p.row.length for p in members]
             plans.append(FramePlan(ids, sizes, row.stored, row.frame_length))
-            payloads.append(partial(source.payload, mpack_id, start, row.frame_length))
+            payloads.append(partial(source.whole, members, proven))
             whole.update(ids)
     kept = 0
     rest = [object_id for object_id in objects if object_id not in whole]

@@ -2,6 +2,8 @@
 
 It holds the lock that keeps everybody from adding packs, so what it finds unneeded stays so
 until it is gone; it removes objects before the rows commit, so a crash leaves rows to collect.
+A link is given for as long as a cache row is fresh, so an expired row is kept, and with it its
+pack, until the last of those links has expired too.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 from reference.store import durable
 from reference.wire.ids import PREFIX, from_raw, to_raw
 
+from .fetch import LINK_SECONDS
 from .objects import ObjectStore, pack_key
 from .objects_files import FileObjects
 from .service import GC_LOCK, Service
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from .database import Connection
 
 UPLOAD_GRACE_SECONDS = 2 * 3600.0
-PACK_GRACE_SECONDS = 2 * 3600.0
+PACK_GRACE_SECONDS = 2.0 * LINK_SECONDS
 """For packs without a row: longer than the link to one lives."""
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.05
 """How long it looks for a moment without a push before it makes pushes wait."""
@@ -39,13 +42,15 @@ _NEEDED = """
 async def collect(service: Service) -> dict[str, int]:
     """One collection; returns how much of each kind it removed."""
     objects = service.objects
-    listed = dict(await asyncio.to_thread(lambda: list(objects.list("packs/"))))
-    old = {_pack_id(key) for key, age in listed.items() if age > PACK_GRACE_SECONDS}
     async with service.database.transaction() as db:
         await _alone(db)
+        listed = dict(await asyncio.to_thread(lambda: list(objects.list("packs/"))))
+        old = {_pack_id(key) for key, age in listed.items() if age > PACK_GRACE_SECONDS}
         lost = await _drop_lost_packs(db, objects, {_pack_id(key) for key in listed})
         expired = await db.fetch(
-            "DELETE FROM fetch_mpack_cache WHERE expires_at <= now() RETURNING mpack_id"
+            "DELETE FROM fetch_mpack_cache WHERE expires_at <= now() - make_interval(secs => $1)"
+            " RETURNING mpack_id",
+            LINK_SECONDS,
         )
         unneeded = await db.fetch(f"DELETE FROM mpacks m WHERE NOT ({_NEEDED}) RETURNING mpack_id")
         await db.execute(

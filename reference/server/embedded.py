@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
@@ -80,8 +81,7 @@ class Embedded:
                 options = "-U postgres -A trust -E UTF8 --locale=C --no-instructions".split()
                 self._run([f"{binaries}/initdb", "-D", self.folder, *options])
             if self._sockets != self.folder:
-                os.makedirs(self._sockets, mode=0o700, exist_ok=True)
-                self._own(self._sockets)
+                self._make_sockets()
             self._wait_for(binaries)
             self._create_database(binaries)
 
@@ -127,6 +127,17 @@ class Embedded:
         self._process.stderr.close()
         self._process = None
         return said
+
+    def _make_sockets(self) -> None:
+        """Where anybody may have put something of that name, its owner is told from a link's."""
+        with suppress(FileExistsError):
+            os.mkdir(self._sockets, 0o700)
+        found = os.lstat(self._sockets)
+        ours = {os.geteuid(), self._user.pw_uid if self._user else os.geteuid()}
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+            why = f"{self._sockets} is another user's: remove it, or give a shorter --data"
+            raise ProtocolError("database_down", why)
+        self._own(self._sockets)
 
     def _own(self, folder: str) -> None:
         if self._user is not None:

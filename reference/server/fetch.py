@@ -97,8 +97,9 @@ async def build(
     async with service.database.session() as db:
         sent = await gather(db, repo.raw, set(want), set(have))
         places = await building.places(db, repo, sent.objects)
+    is_clone = len(set(want)) == 1 and not have
     mpack_id, outgoing = await asyncio.to_thread(
-        building.build, service.objects, sent, places, form == "framed"
+        building.build, service.objects, sent, places, form == "framed", proven=is_clone
     )
     counts = len(sent.commits), len(set(sent.objects))
     try:
@@ -106,7 +107,7 @@ async def build(
         async with service.database.transaction() as db:
             await writing.begin_adding(db)
             await asyncio.to_thread(outgoing.keep, pack_key(mpack_id))
-            if len(set(want)) == 1 and not have:
+            if is_clone:
                 if not await db.fetchval(
                     "SELECT 1 FROM repos WHERE repo_id = $1 FOR KEY SHARE", repo.raw
                 ):

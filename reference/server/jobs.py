@@ -1,7 +1,8 @@
 """Background jobs: rows that workers take one at a time, each inside its own transaction.
 
 A worker holds its job's row locked while it runs, so a worker that dies gives it back at once;
-the attempt was counted and committed before, so a job that kills workers ends as dead.
+the attempt was counted and committed before, so a job that kills each worker is dead when it is
+taken once more than it may be tried.
 """
 
 from __future__ import annotations
@@ -159,10 +160,15 @@ async def _repo(service: Service, payload: Payload) -> Repo | None:
 
 
 async def run_one(service: Service) -> bool:
-    """Takes one job that is due and runs it; whether there was one."""
+    """Takes one job that is due and runs it; whether there was one.
+
+    An attempt is counted once: until the job's row is locked, a moment later, no other worker
+    finds it due.
+    """
     async with service.database.transaction() as db:
         job_id = await db.fetchval(
-            "UPDATE jobs SET attempts = attempts + 1 WHERE job_id = (SELECT job_id FROM jobs"
+            "UPDATE jobs SET attempts = attempts + 1, run_after = now() + interval '1 second'"
+            " WHERE job_id = (SELECT job_id FROM jobs"
             " WHERE state = 'waiting' AND run_after <= now()"
             " ORDER BY priority DESC, job_id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING job_id"
         )
@@ -194,13 +200,15 @@ async def run_one(service: Service) -> bool:
 
 async def _run(service: Service, job: asyncpg.Record) -> tuple[str | None, float | None]:
     """What went wrong, if anything did, and when to run it again, if it is not done."""
+    if job["attempts"] > MAX_ATTEMPTS:
+        return "each worker that took it died", None
     handler = HANDLERS.get(job["type"])
     if handler is None:
         return f"no such job: {job['type']}", None
     known = {"job_id": job["job_id"], "attempt": job["attempts"]}
     try:
         return None, await handler(service, {**json.loads(job["payload"]), **known})
-    except (ProtocolError, asyncpg.PostgresError, OSError, LookupError, ValueError) as problem:
+    except Exception as problem:  # noqa: BLE001  # a job must not take its worker along
         return f"{type(problem).__name__}: {problem}"[:2000], None
 
 

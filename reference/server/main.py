@@ -39,7 +39,8 @@ def _options(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--data", default=default_data(), help="folder of everything it keeps")
     parser.add_argument("--postgres", metavar="DSN", help="default: a PostgreSQL of its own")
     parser.add_argument("--objects", metavar="URL", help="file://… or s3://…; under --data")
-    parser.add_argument("--limit", metavar="NAME=N", action="append", default=[], type=_limit)
+    limit = parser.add_argument("--limit", metavar="NAME=N", action="append", default=[])
+    limit.type, limit.help = _limit, "what it takes in at most: pack_bytes=67108864"
     parser.add_argument("--quiet", action="store_true", help="no log lines")
     return parser
 
@@ -63,7 +64,7 @@ def _port(text: str) -> int:
 def serve(arguments: Sequence[str]) -> int:
     """`musekit serve`: until SIGTERM or SIGINT; prints `{"url": …}` once it answers."""
     parser = _options("serve")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=_port, default=8000, help="0 for any that is free")
     parser.add_argument("--no-worker", action="store_true", help="leaves jobs to `musekit work`")
     options = parser.parse_args(arguments)

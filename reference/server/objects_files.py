@@ -6,7 +6,7 @@ import errno
 import hmac
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from time import time
 from urllib.parse import urlencode
@@ -29,7 +29,7 @@ def translated() -> Iterator[None]:
         raise
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ProtocolError("storage_full", "the object store is full") from problem
+            raise ProtocolError("storage_full", "no room is left for packs") from problem
         raise ProtocolError("storage_down", f"the object store: {problem.strerror}") from problem
 
 
@@ -83,9 +83,11 @@ class FileObjects:
     def draft_upload(self) -> Iterator[durable.Draft]:
         """A file for an upload: not synced, for nothing is promised before it is accepted."""
         self.check()
-        os.makedirs(f"{self.root}/uploads", exist_ok=True)
-        with translated(), durable.draft(f"{self.root}/uploads", sync=False) as draft:
-            yield draft
+        folder = f"{self.root}/uploads"
+        with translated():
+            os.makedirs(folder, exist_ok=True)
+            with durable.draft(folder, sync=False) as draft:
+                yield draft
 
     def incoming(self, key: str) -> FileIncoming:
         self.check()
@@ -121,7 +123,8 @@ class FileObjects:
             for name in names:
                 if not name.startswith(durable.TEMP_PREFIX):
                     path = os.path.join(folder, name)
-                    yield path[len(self.root) + 1 :], now - os.stat(path).st_mtime
+                    with suppress(FileNotFoundError):  # an upload whose push was answered
+                        yield path[len(self.root) + 1 :], now - os.stat(path).st_mtime
 
 
 class FileIncoming:

@@ -17,6 +17,7 @@ from reference.store import durable
 from reference.wire.errors import ProtocolError
 
 from .objects import CHUNK_BYTES
+from .objects_files import translated as on_disk
 
 _GONE = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
 _FULL = frozenset({"XMinioStorageFull", "XMinioStorageQuotaExceeded", "QuotaExceeded"})
@@ -187,22 +188,17 @@ class S3Outgoing:
 
     def __init__(self, store: S3Objects, spool: str) -> None:
         self._store = store
-        self._spool = spool
-        os.makedirs(spool, exist_ok=True)
-        with ExitStack() as stack:
+        with on_disk(), ExitStack() as stack:
+            os.makedirs(spool, exist_ok=True)
             self._draft = stack.enter_context(durable.draft(spool, sync=False))
             self._open = stack.pop_all()
 
     def write(self, data: bytes) -> None:
-        self._draft.write(data)
+        with on_disk():
+            self._draft.write(data)
 
     def keep(self, key: str) -> None:
-        path = f"{self._spool}/{os.urandom(8).hex()}"
-        self._draft.name(path)
-        try:
-            self._store.upload(key, path)
-        finally:
-            durable.remove(path)
+        self._store.upload(key, self._draft.path)
 
     def close(self) -> None:
         self._open.close()

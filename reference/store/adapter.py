@@ -12,13 +12,12 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from reference.wire.errors import ProtocolError
+from reference.wire.errors import LOCAL, ProtocolError
 from reference.wire.ids import check_id, commit_id
 from reference.wire.names import check_branch, check_directories, check_path, check_tree
 from reference.wire.records import check_commit
 
 from . import durable, loose, refs, state, worktree
-from .packs import CHUNK_BYTES
 from .repository import Repository
 
 Fields = dict[str, Any]
@@ -27,12 +26,12 @@ _INTEGRITY = frozenset(
     "digest_mismatch blob_mismatch snapshot_mismatch commit_mismatch missing_parent"
     " missing_snapshot missing_object signature_without_key bad_signature bad_frame".split()
 )
-_LOCAL = frozenset({"invalid", "not_found", "integrity", "conflict", "io"})
+_WORDS = LOCAL | {"not_found"}
 
 
 def error_word(code: str) -> str:
     """A wire code in the five words of the adapter."""
-    if code in _LOCAL:
+    if code in _WORDS:
         return code
     return "integrity" if code in _INTEGRITY else "invalid"
 
@@ -127,12 +126,14 @@ def commit_on(
 ) -> Fields:
     """A commit of a whole manifest on the branch's head, made anew if the branch moves.
 
+    Not where the manifest was made from what was `on` the branch: it would undo what came since.
     `finish` gets the record with its id and may sign it.
     """
     while True:
         parent = refs.read(repository.dot, branch)
         if on not in (refs.UNSET, parent):
-            raise ProtocolError("conflict", f"branch {branch!r} moved meanwhile: do it again")
+            why = f"branch {branch!r} moved meanwhile: musekit status tells what differs now"
+            raise ProtocolError("conflict", why)
         base = repository.commit(parent)["snapshot_id"] if parent else None
         snapshot = repository.put_snapshot(manifest, list(directories), base)
         record = {**fields, "branch": branch, "snapshot_id": snapshot, "parent_commit_id": parent}
@@ -236,7 +237,7 @@ def _receive_pack(repository: Repository, request: Fields) -> Answer:
     if not os.path.isfile(path):
         raise ProtocolError("invalid", f"{path!r} is not a regular file")
     with open(path, "rb") as file:
-        pack = repository.receive(iter(lambda: file.read(CHUNK_BYTES), b""))
+        pack = repository.receive(iter(lambda: file.read(loose.CHUNK_BYTES), b""))
     return {
         "commits": len(pack.commits),
         "snapshots": len(pack.snapshots),

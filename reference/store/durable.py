@@ -61,9 +61,10 @@ class Draft:
     At the end of its `with` it is gone unless it was named.
     """
 
-    def __init__(self, folder: str, sync: bool) -> None:
+    def __init__(self, folder: str, sync: bool, mode: int = 0o666) -> None:
         self.folder = folder
         self._sync = sync
+        self._mode = mode
         self._temp = ""
         self._fd = -1
 
@@ -83,7 +84,7 @@ class Draft:
         while self._fd < 0:
             self._temp = _temp_path(self.folder)
             try:
-                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self._fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
             except FileExistsError:
                 self._temp = ""  # another writer's
                 continue
@@ -93,6 +94,11 @@ class Draft:
                 continue  # no locks on this file system; then `sweep` leaves all temp files alone
             if os.fstat(self._fd).st_nlink == 0:  # swept between its making and its lock
                 self._close()
+
+    @property
+    def path(self) -> str:
+        """Where the bytes lie until they are named."""
+        return self._temp
 
     def write(self, data: bytes | memoryview) -> None:
         """Takes the next bytes, all of them."""
@@ -148,12 +154,15 @@ class Draft:
         self._close()
 
 
-def draft(folder: str, sync: bool = True) -> Draft:
-    """A draft in a folder that is there and, with `sync`, durable."""
+def draft(folder: str, sync: bool = True, mode: int | None = None) -> Draft:
+    """A draft in a folder that is there and, with `sync`, durable.
+
+    With `mode` nobody else can read a byte of it before it is sealed: it may be a key.
+    """
     folder = os.path.abspath(folder)
     if sync:
         make_folder(folder)
-    return Draft(folder, sync)
+    return Draft(folder, sync, 0o666 if mode is None else mode)
 
 
 def _chunks(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
@@ -213,7 +222,7 @@ def write_many(items: Iterable[tuple[str, bytes]], *, mode: int | None = None) -
 def create(path: str, data: bytes, *, mode: int | None = None) -> bool:
     """Writes a file only if nothing has its name; whether it did."""
     path = os.path.abspath(path)
-    with draft(os.path.dirname(path)) as made:
+    with draft(os.path.dirname(path), mode=mode) as made:
         made.write(data)
         made.seal(mode)
         created = made.name_new(path)

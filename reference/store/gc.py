@@ -15,6 +15,7 @@ from reference.wire.records import parents
 
 from . import durable, fsck, loose, refs, removal, state
 from .packing import build_framed
+from .packs import OURS
 from .removal import Kept, contents
 from .repository import Repository
 
@@ -170,6 +171,6 @@ def _pack(repository: Repository, keep: dict[str, set[str]]) -> None:
     wanted.commits[:] = [c for c in wanted.commits if c["commit_id"] in lying["commits"]]
     wanted.snapshots[:] = [s for s in wanted.snapshots if s["snapshot_id"] in lying["snapshots"]]
     wanted.objects[:] = [oid for oid in wanted.objects if oid in lying["objects"]]
-    with repository.intake() as intake:
+    with repository.intake(OURS) as intake:
         build_framed(repository, wanted, intake.write)
         intake.install()

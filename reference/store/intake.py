@@ -13,7 +13,8 @@ from reference.wire.pack import DEFAULT_LIMITS, Limits, Pack
 from reference.wire.reader import PackReader
 
 from . import durable
-from .packs import FILE_MODE, folder
+from .loose import FILE_MODE
+from .packs import folder
 from .repository import Repository
 
 

@@ -16,7 +16,8 @@ from reference.wire.pack import FRAME_BYTES
 from reference.wire.writer import FramePlan, write_framed
 
 from . import durable
-from .packs import CHUNK_BYTES, PackFile, folder
+from .loose import CHUNK_BYTES
+from .packs import PackFile, folder
 from .repository import Repository
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
@@ -25,14 +24,12 @@ from reference.wire.pack import Frame, Limits, Pack
 from reference.wire.reader import PackReader, unpack
 
 from . import durable
+from .loose import CHUNK_BYTES, FILE_MODE
 
 _MAGIC = b"MUSEIDX\1"
 _FRAME = struct.Struct("<QQBxxxI")
 OURS = Limits(pack_bytes=1 << 40, raw_bytes=1 << 60, records=1 << 40, manifest_bytes=1 << 60)
 """For packs that were taken in under the caps of their time, and are only read again."""
-_CACHED_FRAMES = 8
-CHUNK_BYTES = 1 << 20
-FILE_MODE = 0o444
 
 
 def _head_of(path: str) -> bytes:
@@ -75,7 +72,7 @@ class PackFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.key = "sha256:" + os.path.basename(path).removesuffix(".mpack")
-        self._opened: OrderedDict[int, bytes] = OrderedDict()
+        self._opened = frames.Opened()
 
     @property
     def index_path(self) -> str:
@@ -203,9 +200,7 @@ class PackFile:
                 raise ProtocolError(
                     "integrity", f"integrity check: pack {self.key}: {problem.detail}"
                 ) from None
-        self._opened[number] = raw
-        if len(self._opened) > _CACHED_FRAMES:
-            self._opened.popitem(last=False)
+        self._opened.keep(number, raw)
         return raw
 
     def read(self, object_id: str) -> bytes:

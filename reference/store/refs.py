@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import Final
 
@@ -60,7 +61,7 @@ def read(dot: str, branch: str) -> str | None:
         check_folder(dot)
         return None
     except OSError as problem:
-        if problem.filename and len(os.path.basename(branch).encode()) > COMPONENT_BYTES:
+        if problem.errno == errno.ENAMETOOLONG:
             return None
         raise
     if not is_id(text):

@@ -54,6 +54,8 @@ class Repository:
     def init(root: str) -> Repository:
         """An empty repository, or the one that is there, finished if it was half made."""
         dot = f"{root}/.muse"
+        if begun := state.unfinished_clone(root):
+            raise ProtocolError("conflict", f"{root!r} holds {begun}")
         if os.path.exists(f"{dot}/repo.json"):
             kept.check_format(f"{dot}/repo.json")
         for name in ("objects/sha256", "objects/pack", "commits", "snapshots", "refs/heads"):
@@ -84,8 +86,8 @@ class Repository:
         """Whether a pack tells what it holds; a damaged one hides nothing else.  [STORE-015]"""
         try:
             self._learn(pack)
-        except ProtocolError:
-            return False  # fsck names it
+        except (ProtocolError, FileNotFoundError):
+            return False  # fsck names it, or another process collected it since it was listed
         return True
 
     def _learn(self, pack: PackFile) -> None:
@@ -117,19 +119,21 @@ class Repository:
 
     def blob(self, object_id: str) -> bytes:
         """A blob's content, rehashed."""
-        damage: ProtocolError | None = None
+        damage: ProtocolError | OSError | None = None
         try:
             content = loose.find_blob(self.dot, object_id)
             if content is not None:
                 return content
-        except ProtocolError as problem:
+        except (ProtocolError, OSError) as problem:
             damage = problem
         for again in (False, True):
             for pack in self.packs(again):
                 if object_id in pack.places:
                     try:
                         return pack.read(object_id)
-                    except ProtocolError as problem:  # hides no sound copy  [STORE-015]
+                    except FileNotFoundError:
+                        continue  # another process collected the pack
+                    except (ProtocolError, OSError) as problem:  # hides no sound copy  [STORE-015]
                         damage = problem
         raise damage or ProtocolError("not_found", f"no object {object_id} here")
 
@@ -151,13 +155,13 @@ class Repository:
 
     def find_commit(self, object_id: str) -> Commit | None:
         """A commit, rehashed, or nothing."""
-        raw = self._loose("commits", object_id, self._commits)
-        if raw is not None:
-            try:
+        try:
+            raw = self._loose("commits", object_id, self._commits)
+            if raw is not None:
                 return kept.commit_from(object_id, raw)
-            except ProtocolError:
-                if not self._packed(self._commits, object_id):
-                    raise
+        except (ProtocolError, OSError):
+            if not self._packed(self._commits, object_id):
+                raise
         place = self._packed(self._commits, object_id)
         if place is None:
             return None
@@ -178,16 +182,16 @@ class Repository:
         """A snapshot's record as it is kept, a delta or a root, or nothing."""
         if object_id in self._deltas:
             return self._deltas[object_id]
-        raw = self._loose("snapshots", object_id, self._snapshots)
-        if raw is not None:
-            try:
+        try:
+            raw = self._loose("snapshots", object_id, self._snapshots)
+            if raw is not None:
                 record = kept.snapshot_from(object_id, raw)
                 if len(self._deltas) < CACHED_DELTAS:
                     self._deltas[object_id] = record
                 return record
-            except ProtocolError:
-                if not self._packed(self._snapshots, object_id):
-                    raise
+        except (ProtocolError, OSError):
+            if not self._packed(self._snapshots, object_id):
+                raise
         place = self._packed(self._snapshots, object_id)
         return place[0].pack.snapshots[place[1]] if place else None
 
@@ -307,8 +311,10 @@ class Repository:
         if not os.path.exists(path):
             pack = self._pack_of_blob(object_id) if kind == "objects" else None
             where = self._commits if kind == "commits" else self._snapshots
-            if pack is None:
+            if pack is None and object_id in where:
                 pack = where[object_id][0]
+            if pack is None:
+                raise OSError(f"another process collected {object_id}: try again")
             path = pack.path
         if not durable.settle(path):
             with open(path, "rb") as file:

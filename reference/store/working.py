@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import NamedTuple
 
 from reference.core.history import Parents, merge_base
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import blob_id
+from reference.wire.ids import blob_id, is_id
 from reference.wire.names import ancestors
 from reference.wire.records import Commit, parents
 
@@ -78,11 +79,17 @@ def status(repository: Repository) -> Status:
 def merge_state(repository: Repository) -> state.Value | None:
     """The merge in progress, if there is one."""
     try:
-        return state.get_state(repository.dot, "merge")
+        found = state.get_state(repository.dot, "merge")
     except ProtocolError as problem:
         if problem.code != "not_found":
             raise
         return None
+    paths = found.get("conflict_paths", [])
+    listed = isinstance(paths, list) and all(isinstance(path, str) for path in paths)
+    if found and not (is_id(found.get("theirs_commit")) and listed):  # the adapter takes any object
+        why = "MERGE_STATE.json names no commit to merge: clear the state merge, or remove the file"
+        raise ProtocolError("integrity", f"integrity check: {why}")
+    return found
 
 
 def _store_files(
@@ -106,8 +113,10 @@ def _store_files(
         return manifest
     from reference.wire.writer import compress_frames, write_framed
 
+    from .packs import OURS
+
     plans, payloads = compress_frames(list(fresh.items()))
-    with repository.intake() as intake:
+    with repository.intake(OURS) as intake:
         write_framed(intake.write, [], [], plans, payloads)
         intake.install()
     return manifest
@@ -134,7 +143,7 @@ def commit(
         raise ProtocolError("conflict", "nothing to commit: the working tree is as committed")
     second = str(merging["theirs_commit"]) if merging else None
     record = commit_on(
-        repository, branch, manifest, found.directories, dict(fields), second, finish
+        repository, branch, manifest, found.directories, dict(fields), second, finish, on=head
     )
     notes = list(found.notes)
     if merging:
@@ -148,21 +157,11 @@ def commit(
 def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
     """Brings the working tree from one committed tree to another, or refuses and changes nothing.
 
-    A file in the way whose content is in neither tree would be lost: that is a conflict.
+    A file in the way whose content is in neither tree would be lost: that is a conflict.  What
+    fails after that, for want of room say, leaves a tree that is partly the one, partly the other.
     """
     root = repository.root
-    changed = [path for path, oid in after[0].items() if before[0].get(path) != oid]
-    removed = [path for path in before[0] if path not in after[0]]
-    for path in (*changed, *removed):
-        at = f"{root}/{path}"
-        if os.path.isdir(at) and not os.path.islink(at):
-            if path in changed:
-                _refuse_lost_folder(root, path, before)
-        else:
-            _refuse_lost_file(root, path, {before[0].get(path), after[0].get(path)})
-    for folder in {folder for path in changed for folder in ancestors(path)}:
-        if not os.path.isdir(f"{root}/{folder}") or os.path.islink(f"{root}/{folder}"):
-            _refuse_lost_file(root, folder, {before[0].get(folder)})
+    changed, removed = _refuse_losses(root, before, after)
     for folder in sorted(set(before[1]) - set(after[1]), reverse=True):
         worktree.remove_folder(root, folder)
     for path in removed:
@@ -173,15 +172,49 @@ def write_tree(repository: Repository, before: Tree, after: Tree) -> None:
         worktree.write_folder(root, folder)
 
 
+@contextmanager
+def _written(repository: Repository, before: Tree, after: Tree) -> Iterator[None]:
+    """The tree `after`, brought back to `before` if what it was written for is refused."""
+    write_tree(repository, before, after)
+    try:
+        yield
+    except (ProtocolError, OSError):
+        write_tree(repository, after, before)
+        raise
+
+
+def _refuse_losses(root: str, before: Tree, after: Tree) -> tuple[list[str], list[str]]:
+    """Which files to write and which to remove, once it is known that none would be lost."""
+    changed = [path for path, oid in after[0].items() if before[0].get(path) != oid]
+    removed = [path for path in before[0] if path not in after[0]]
+    for path in (*changed, *removed):
+        at = f"{root}/{path}"
+        if os.path.isdir(at) and not os.path.islink(at):
+            if path in changed:
+                _refuse_lost_folder(root, path, before)
+        else:
+            _refuse_lost_file(root, path, {before[0].get(path), after[0].get(path)})
+    above = {folder for path in (*changed, *after[1]) for folder in ancestors(path)}
+    for folder in above.union(after[1]):
+        if not os.path.isdir(f"{root}/{folder}") or os.path.islink(f"{root}/{folder}"):
+            _refuse_lost_file(root, folder, {before[0].get(folder)})
+    return changed, removed
+
+
 def _refuse_lost_file(root: str, path: str, safe: Set[str | None]) -> None:
     at = f"{root}/{path}"
-    if os.path.lexists(at) and (os.path.islink(at) or _hash_file(at) not in safe):
+    if not os.path.lexists(at):
+        return
+    if os.path.islink(at) or not os.path.isfile(at):  # to open a pipe is to wait for its writer
+        raise ProtocolError("conflict", f"{path!r} is no file and in the way: move it aside")
+    if _hash_file(at) not in safe:
         raise ProtocolError("conflict", f"{path!r} has changes that would be lost: commit it first")
 
 
 def _refuse_lost_folder(root: str, path: str, before: Tree) -> None:
-    for folder, _, names in os.walk(f"{root}/{path}"):
-        for name in names:
+    for folder, inner, names in os.walk(f"{root}/{path}"):
+        links = (name for name in inner if os.path.islink(f"{folder}/{name}"))
+        for name in (*names, *links):
             inside = os.path.relpath(f"{folder}/{name}", root)
             if inside not in before[0]:
                 raise ProtocolError("conflict", f"{inside!r} is in the way of a file")
@@ -197,11 +230,12 @@ def switch(repository: Repository, branch: str, create: bool = False) -> None:
             raise ProtocolError("conflict", f"branch {branch!r} is there already")
         if head is not None:
             refs.write(repository.dot, branch, head, expect=None)
-    elif target is None:
+        refs.write_head(repository.dot, branch=branch)
+        return
+    if target is None:
         raise ProtocolError("not_found", f"no branch {branch!r}: musekit switch -c makes one")
-    else:
-        write_tree(repository, tree_of(repository, head), tree_of(repository, target))
-    refs.write_head(repository.dot, branch=branch)
+    with _written(repository, tree_of(repository, head), tree_of(repository, target)):
+        refs.write_head(repository.dot, branch=branch)
 
 
 def _refuse_merging(repository: Repository) -> None:
@@ -256,8 +290,8 @@ def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> Mer
         return MergeOutcome("up_to_date", ours)
     mine, other = tree_of(repository, ours), tree_of(repository, theirs)
     if ours is None or found == "fast_forward":
-        write_tree(repository, mine, other)
-        refs.write(repository.dot, branch, theirs, expect=ours)
+        with _written(repository, mine, other):
+            refs.write(repository.dot, branch, theirs, expect=ours)
         return MergeOutcome("fast_forward", theirs)
     if not status(repository).clean:
         raise ProtocolError("conflict", "the working tree has changes: commit them first")
@@ -269,19 +303,19 @@ def merge(repository: Repository, source: str, fields: Mapping[str, str]) -> Mer
     common = tree_of(repository, base)
     merged = three_way(common, mine, other)
     if merged.conflicts:
+        kept = {p: oid for p, oid in merged.manifest.items() if p not in merged.conflicts}
+        kept.update({path: mine[0][path] for path in merged.conflicts if path in mine[0]})
+        ours_first = {p: oid for p, oid in kept.items() if not kept.keys() & set(ancestors(p))}
+        _refuse_losses(repository.root, mine, (ours_first, mine[1]))
         value = {"base_commit": base, "ours_commit": ours, "theirs_commit": theirs}
         state.set_state(
             repository.dot, "merge", None, {**value, "conflict_paths": merged.conflicts}
         )
-        kept = {p: oid for p, oid in merged.manifest.items() if p not in merged.conflicts}
-        kept.update({path: mine[0][path] for path in merged.conflicts if path in mine[0]})
-        ours_first = {p: oid for p, oid in kept.items() if not kept.keys() & set(ancestors(p))}
         write_tree(repository, mine, (ours_first, mine[1]))
         trees = (common[0], mine[0], other[0])
         sides = {path: [tree.get(path) for tree in trees] for path in merged.conflicts}
         return MergeOutcome("conflict", None, merged.conflicts, sides)
-    write_tree(repository, mine, (merged.manifest, merged.directories))
-    record = commit_on(
-        repository, branch, merged.manifest, merged.directories, dict(fields), theirs
-    )
+    after = merged.manifest, merged.directories
+    with _written(repository, mine, after):
+        record = commit_on(repository, branch, *after, dict(fields), theirs, on=ours)
     return MergeOutcome("merged", record["commit_id"])

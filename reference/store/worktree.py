@@ -139,13 +139,9 @@ def remove_path(root: str, path: str) -> None:
     """Removes a file of a snapshot, and the folders that are empty without it."""
     if any(os.path.islink(f"{root}/{folder}") for folder in ancestors(path)):
         return
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         os.unlink(f"{root}/{path}")
-    for folder in ancestors(path):
-        try:
-            os.rmdir(f"{root}/{folder}")
-        except OSError:
-            return
+    _remove_empty(root, ancestors(path))
 
 
 def write_folder(root: str, path: str) -> None:
@@ -155,7 +151,15 @@ def write_folder(root: str, path: str) -> None:
 
 
 def remove_folder(root: str, path: str) -> None:
-    """Removes an explicit directory, if nothing is in it."""
-    if not any(os.path.islink(f"{root}/{folder}") for folder in [path, *ancestors(path)]):
-        with contextlib.suppress(OSError):
-            os.rmdir(f"{root}/{path}")
+    """Removes an explicit directory, if nothing is in it, and the folders empty without it."""
+    upwards = [path, *ancestors(path)]
+    if not any(os.path.islink(f"{root}/{folder}") for folder in upwards):
+        _remove_empty(root, upwards)
+
+
+def _remove_empty(root: str, upwards: Iterable[str]) -> None:
+    for folder in upwards:
+        try:
+            os.rmdir(f"{root}/{folder}")
+        except OSError:
+            return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from hashlib import sha256
 
 import zstandard
@@ -18,6 +19,9 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 HEADER_BYTES = 18
 """The most that a zstd frame's header takes."""
 SLICE_BYTES = 512
+_OPENED_BYTES = 4 * 1024 * 1024
+_DENSEST = 1 << 15
+"""How much a byte of a zstd frame can stand for: 4 bytes are a block of at most 128 KiB."""
 
 
 def compress(contents: Sequence[bytes | memoryview]) -> tuple[bytes, bool]:
@@ -67,6 +71,36 @@ def check_header(start: bytes, expected: int) -> None:
     declared = declared_size(start)
     if declared != expected:
         raise _bad(f"a frame declares {declared} bytes, not {expected}", "MPACK-032")
+
+
+def open_accepted(payload: bytes) -> bytes:
+    """The contents of a frame that was checked when its pack was accepted, damaged or not since."""
+    declared = declared_size(payload[:HEADER_BYTES])
+    if declared > len(payload) * _DENSEST:
+        raise _bad(f"{len(payload)} bytes of a frame cannot be {declared}", "MPACK-032")
+    return decompress(payload, declared)
+
+
+class Opened:
+    """The frames opened last, since neighbours are read together: a few megabytes of them.
+
+    The very last stays whatever its size: it may hold a thousand blobs that are wanted now.
+    """
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> bytes | None:
+        """A frame's contents, if they are still held."""
+        return self._held.get(key)
+
+    def keep(self, key: Hashable, raw: bytes) -> None:
+        """Holds a frame's contents, and lets go of the oldest ones that are too many with them."""
+        self._held[key] = raw
+        self._bytes += len(raw)
+        while self._bytes > _OPENED_BYTES and len(self._held) > 1:
+            self._bytes -= len(self._held.popitem(last=False)[1])
 
 
 def decompress(payload: bytes, declared: int) -> bytes:

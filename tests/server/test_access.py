@@ -133,6 +133,7 @@ async def test_a_signature_binds_the_whole_request(
         await alice.get(target, ts=int(time()) + 33),
         await Peer(http, "alice", b"\1" * 32).get(target),
         await Peer(http, "nobody").get(target),
+        await Peer(http, "nobody").get(target, ts=int(time()) - 32),
         await http.get(target, headers={"authorization": "Bearer x"}),
         await http.get(target, headers=[("authorization", signed["authorization"])] * 2),
     ]
@@ -189,3 +190,17 @@ async def test_registering(http: httpx.AsyncClient, alice: Peer) -> None:
     for handle, text in (("-a", "A" * 43), ("a" * 65, "A" * 43), ("b", "A" * 42), ("b", "é" * 43)):
         found = await http.post("/api/identities", json={"handle": handle, "public_key": text})
         assert code(found) == (422, "malformed"), handle
+
+
+@pytest.mark.requirement("AUTH-007")
+@pytest.mark.parametrize("late", [0, 100])
+async def test_no_answer_tells_which_handles_are_known(
+    alice: Peer, repo: str, http: httpx.AsyncClient, late: int
+) -> None:
+    """A wrong key and an unknown handle get the same words, in time or not."""
+    target, when = f"{repo}/refs", int(time()) - late
+    told = [
+        (await Peer(http, handle, b"\1" * 32).get(target, ts=when)).json()
+        for handle in ("alice", "nobody")
+    ]
+    assert told[0] == told[1]

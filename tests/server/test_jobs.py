@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reference.server import jobs, writing
+from reference.server import fetch, jobs, writing
 from reference.server.collection import collect, purge_stale_index
 from reference.server.objects import pack_key, upload_key
 from reference.server.service import Service
@@ -219,7 +219,7 @@ async def test_collection_makes_nobody_stand_in_line(
 async def test_collection_removes_what_expired_and_no_more(
     service: Service, alice: Peer, repo: str, forge: Forge
 ) -> None:
-    """Expired rows go with their packs, but a pack that the index needs stays, as do fresh rows."""
+    """Rows and packs to which no link lives go; what the index needs stays, as do fresh rows."""
     line = forge.line(3)
     pack = forge.pack(line[:2])
     await alice.push(repo, pack, line[1])
@@ -231,8 +231,9 @@ async def test_collection_removes_what_expired_and_no_more(
     assert await dump(service) == before
     async with service.database.session() as db:
         await db.execute(
-            "UPDATE fetch_mpack_cache SET expires_at = now() WHERE tip_commit_id = $1",
-            bytes.fromhex(line[1][7:]),
+            "UPDATE fetch_mpack_cache SET expires_at = now() - make_interval(secs => $2)"
+            " WHERE tip_commit_id = $1",
+            *(bytes.fromhex(line[1][7:]), fetch.LINK_SECONDS),
         )
     counts = await collect(service)
     assert (counts["cache_rows"], counts["packs"], counts["stale_index_rows"]) == (2, 1, 0)

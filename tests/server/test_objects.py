@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from reference.server.app import build
 from reference.server.main import opened
 from reference.server.objects import ObjectStore
 from reference.server.objects_files import FileObjects
-from reference.server.objects_s3 import S3Objects
+from reference.server.objects_s3 import S3Objects, S3Outgoing
 from reference.server.service import Service
+from reference.store import durable
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import mpack_key
 
@@ -215,3 +217,21 @@ async def test_a_bucket_that_does_not_answer_is_down(tmp_path: Path) -> None:
     for attempt in (store.check, lambda: store.read(KEY), lambda: store.incoming(KEY)):
         with pytest.raises(ProtocolError, match="storage_down"):
             attempt()
+
+
+def test_what_waits_for_the_bucket_is_known_for_a_temp_file(tmp_path: Path) -> None:
+    """So that the next collection removes what a killed server left of it."""
+    seen = []
+
+    class Bucket:
+        def upload(self, key: str, path: str) -> None:
+            seen.append((key, os.path.basename(path), Path(path).read_bytes()))
+
+    going = S3Outgoing(Bucket(), str(tmp_path))  # type: ignore[arg-type]  # all that it needs
+    going.write(b"content")
+    going.keep("packs/a")
+    going.close()
+    [(key, name, content)] = seen
+    assert (key, content) == ("packs/a", b"content")
+    assert durable.is_temp(name)
+    assert os.listdir(tmp_path) == []

@@ -252,3 +252,22 @@ def test_as_root_no_folder_is_opened_to_others(
     server.stop()
     [programs] = (scratch / "copied").glob("postgres-programs-*")
     assert list(programs.glob("*/pginstall/bin/postgres"))
+
+
+def test_sockets_lie_in_nobody_elses_folder(scratch: Path) -> None:
+    """Where a data folder's name is too long for one, /tmp has them; a link there is a trap."""
+    server = Embedded(str(scratch / ("long" * 20)))
+    victim = scratch / "victim"
+    victim.mkdir(mode=0o755)
+    before = victim.stat()
+    Path(server._sockets).symlink_to(victim)
+    try:
+        with pytest.raises(ProtocolError, match="is another user's"):
+            server._make_sockets()
+    finally:
+        Path(server._sockets).unlink()
+    assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
+    server._make_sockets()
+    server._make_sockets()
+    assert Path(server._sockets).stat().st_mode & 0o777 == 0o700
+    Path(server._sockets).rmdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from reference.core import verification
 from reference.server import writing
 from reference.server.database import Database
-from reference.server.objects_files import FileIncoming
+from reference.server.objects import pack_key
+from reference.server.objects_files import FileIncoming, FileObjects
 from reference.server.service import Service
 from reference.store import durable
+from reference.wire import frames, provenance, reader, writer
 from reference.wire.errors import ProtocolError
+from reference.wire.ids import blob_id, mpack_key
 
 from .forge import Forge
 from .peer import Peer, code
-from .state import dump
+from .state import dump, packs
 
 if TYPE_CHECKING:
     from reference.server.database import Connection
@@ -138,3 +144,109 @@ async def test_a_push_costs_a_constant_number_of_statements(
         used.append(len(asked))
     assert used[1] == used[2] <= used[0] <= 30, used
     assert sum(query.startswith("COPY") for query in asked) == 5
+
+
+@pytest.mark.requirement("HTTP-016")
+async def test_a_full_disk_is_said_of_a_body_too(
+    service: Service, alice: Peer, repo: str, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack of a small push lies in a file of the server's while it is read."""
+    head = forge.line(1)[0]
+    before = await dump(service)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    target, pack = f"{repo}/push/unpack?branch=main&head={head}", forge.pack()
+    for where, step in ((durable.Draft, "write"), (os, "makedirs")):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, step, full)
+            refused = await alice.post(target, raw=pack)
+        assert code(refused) == (507, "storage_full")
+    assert await dump(service) == before
+    assert (await alice.post(target, raw=pack)).is_success
+
+
+@pytest.mark.requirement("PUSH-007", "PUSH-011")
+@pytest.mark.parametrize("step", ["check_commits", "verify_all"])
+@pytest.mark.parametrize("problem", [MemoryError, ImportError, RuntimeError])
+async def test_what_was_not_looked_at_is_not_accepted(
+    service: Service,
+    alice: Peer,
+    repo: str,
+    forge: Forge,
+    step: str,
+    problem: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A check that breaks, for whatever reason, is a check that nobody passed."""
+    head = forge.line(3)[-1]
+    key = await alice.upload(repo, forge.pack())
+    before = await dump(service)
+
+    def broken(*_: object) -> None:
+        raise problem("not your day")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verification if step == "check_commits" else provenance, step, broken)
+        with pytest.raises(problem):
+            await alice.unpack(repo, key, head)
+    assert await dump(service) == before
+    assert (await alice.unpack(repo, key, head)).is_success
+
+
+@pytest.mark.requirement("HTTP-017")
+@pytest.mark.parametrize("form", ["framed", "plain"])
+@pytest.mark.parametrize("flipped", [-3, 4, 6], ids=["content", "header", "size"])
+async def test_a_damaged_pack_is_the_servers_trouble(
+    service: Service, alice: Peer, repo: str, forge: Forge, form: str, flipped: int
+) -> None:
+    """A clone of it is 503, and nothing of it is kept to be given to the next one."""
+    line = forge.line(3)
+    pack = forge.pack([line[0]])
+    await alice.push(repo, pack, line[0])
+    await alice.push(repo, forge.pack(line[1:]), line[-1])
+    frame = reader.read([pack]).frames[0]
+    assert isinstance(service.objects, FileObjects)
+    path = service.objects.path(pack_key(mpack_key(pack)))
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as file:
+        file.seek(frame.offset + flipped % frame.length)
+        was = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([was ^ 0xC0]))
+    before = packs(service)
+    for _ in range(2):
+        body = {"want": [line[-1]], "have": [], "capabilities": [form]}
+        assert code(await alice.post(f"{repo}/fetch/mpack", body)) == (503, "storage_down")
+    assert packs(service) == before
+    blob = reader.read([pack]).blob_ids[0]
+    assert code(await alice.get(f"{repo}/o/{blob}")) == (503, "storage_down")
+
+
+@pytest.mark.requirement("HTTP-033")
+async def test_a_small_blob_of_a_large_frame_costs_little(
+    alice: Peer, repo: str, forge: Forge
+) -> None:
+    """Of a frame of 64 MiB that a few kilobytes stand for, no more is held than the blob."""
+    large = bytes(64 << 20)
+    head = forge.commit({"a": b"x", "large": large})
+    assert (await alice.push(repo, _one_frame(forge, [b"x", large]), head)).is_success
+    tracemalloc.start()
+    try:
+        found = await alice.get(f"{repo}/o/{blob_id(b'x')}")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.content == b"x"
+    assert most < 16 << 20
+
+
+def _one_frame(forge: Forge, contents: list[bytes]) -> bytes:
+    ids, sizes = [blob_id(content) for content in contents], [len(each) for each in contents]
+    payload, stored = frames.compress(contents)
+    parts: list[bytes] = []
+    plan = writer.FramePlan(ids, sizes, stored, len(payload))
+    commits, snapshots = list(forge.commits.values()), list(forge.snapshots.values())
+    writer.write_framed(parts.append, commits, snapshots, [plan], [payload])
+    return b"".join(parts)

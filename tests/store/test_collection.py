@@ -11,13 +11,14 @@ import pytest
 
 from fixtures.history import History
 from reference.core.closure import closure
-from reference.store import durable, fsck, gc, loose, refs
+from reference.store import durable, fsck, gc, intake, loose, refs, working
 from reference.store.packing import build_framed
 from reference.store.packs import list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
+from reference.wire.pack import Limits
 from tests import oracle
-from tests.store.test_adapter import Adapter, data, tree_of
+from tests.store.test_adapter import TIME, Adapter, data, tree_of
 
 
 @pytest.fixture
@@ -165,3 +166,43 @@ def test_collection_sweeps_the_working_tree_too(store: Adapter) -> None:
     (store.root / "d/.muse-tmp-mine").write_bytes(b"somebody's own")
     assert store.ok("gc") == {"removed": 1}
     assert os.listdir(store.root / "d") == [".muse-tmp-mine"]
+
+
+@pytest.mark.requirement("STORE-042")
+@pytest.mark.parametrize("sound", [True, False], ids=["sound", "damaged"])
+def test_a_loose_copy_goes_only_where_the_packed_one_reads_back(root: Path, sound: bool) -> None:
+    """What a damaged pack holds too is the last of it."""
+    store = Adapter(root)
+    content = os.urandom(3000)
+    head = store.commit(files={"f": data(content)})["commit_id"]
+    out: list[bytes] = []
+    build_framed(store.repository, closure(store.repository.lookups(), [head]), out.append)
+    store.repository.receive(out)
+    pack = Path(next(list_packs(store.repository.dot)).path)
+    if not sound:
+        pack.chmod(0o644)
+        raw = bytearray(pack.read_bytes())
+        raw[-100] ^= 1
+        pack.write_bytes(raw)
+    again = Adapter(root)
+    again.ok("gc", grace_seconds=0)
+    assert again.ok("get_blob", id=oracle.blob_id(content)) == {"data": data(content)}
+    assert loose.has(again.repository.dot, oracle.blob_id(content)) != sound
+
+
+@pytest.mark.requirement("STORE-042")
+def test_what_was_taken_in_is_packed_whatever_the_limits_are_now(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are for what others send: not for a person's own commit, not for a collection."""
+    monkeypatch.setattr(intake, "DEFAULT_LIMITS", Limits(pack_bytes=100, raw_bytes=100))
+    monkeypatch.setattr(gc, "PACK_BEYOND", 0)
+    for n in range(working.PACK_BEYOND + 1):
+        (root / f"f{n}").write_bytes(b"%d" % n)
+    store = Adapter(root)
+    said = {"message": "m", "author": "a", "committed_at": TIME}
+    working.commit(store.repository, said)
+    store.commit("side", files={"more": data(b"more")})
+    store.ok("gc", grace_seconds=0)
+    assert not list(loose.iter_ids(store.repository.dot, "objects"))
+    assert store.ok("fsck") == {"problems": []}

@@ -130,6 +130,21 @@ def test_a_temp_name_that_is_taken_is_left_alone(
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
+def test_what_is_created_has_its_mode_before_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is nobody else's to read, not even for a moment."""
+    modes, real = [], durable._write_all
+
+    def write_all(fd: int, content: bytes | memoryview) -> None:
+        real(fd, content)
+        modes.append(stat.S_IMODE(os.fstat(fd).st_mode))
+
+    monkeypatch.setattr(durable, "_write_all", write_all)
+    assert durable.create(f"{tmp_path}/key", b"seed", mode=0o600)
+    assert modes == [0o600]
+
+
 @pytest.mark.requirement("DUR-001", "DUR-010")
 def test_create_writes_durably_and_only_once(tmp_path: Path) -> None:
     """The second time nothing changes, and the answer says so."""

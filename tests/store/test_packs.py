@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 
 from fixtures import packing, shapes
@@ -15,9 +18,10 @@ from reference.store.packing import Spool, build_framed, plan_frames
 from reference.store.packs import list_packs
 from reference.store.repository import CHAIN, Repository
 from reference.wire.pack import Pack
-from reference.wire.reader import read
+from reference.wire.reader import read, unpack
+from reference.wire.writer import write_plain
 from tests import oracle
-from tests.store.test_adapter import Adapter, data
+from tests.store.test_adapter import ABSENT, Adapter, data
 
 
 @pytest.mark.requirement("STORE-009", "STORE-061", "STORE-010")
@@ -258,3 +262,82 @@ def test_a_corrupt_loose_record_is_healed_though_a_pack_has_it(
     again.put_snapshot(*dag.tree())
     assert json.loads(path.read_bytes())[name] == commit[name]
     assert fsck.problems(Repository(packed.root)) == []
+
+
+def test_a_pack_without_a_column_of_parents_knows_its_tip(root: Path) -> None:
+    """A sender may leave an empty column out.  [MPACK-010]"""
+    head = shapes.build("step").commits[0]["commit_id"]
+    repository = Repository(str(root))
+    repository.receive([packing.to_bytes(shapes.build("step"))])
+    pack = next(list_packs(repository.dot))
+    columns = unpack(pack._index["head"], "head")
+    columns["commits"] = {"ids": bytes.fromhex(head[7:])}
+    pack._index["head"] = msgpack.packb(columns)
+    assert pack.tip == head
+    pack = next(list_packs(repository.dot))
+    pack._index["head"] = msgpack.packb({})
+    assert pack.tip is None
+
+
+@pytest.mark.requirement("STORE-015")
+def test_a_folder_is_no_pack(store: Adapter) -> None:
+    """Whatever its name: nothing is read from it, and nothing stops at it."""
+    made = store.commit()
+    (store.root / ".muse/objects/pack" / f"{'a' * 64}.mpack").mkdir()
+    again = Adapter(store.root)
+    assert again.ok("get_commit", id=made["commit_id"])
+    again.refused("get_blob", "not_found", id=ABSENT)
+    assert again.ok("fsck") == {"problems": []}
+
+
+@pytest.mark.requirement("STORE-015")
+@pytest.mark.parametrize("kind", ["objects", "commits", "snapshots"])
+def test_an_unreadable_loose_copy_does_not_hide_a_packed_one(
+    packed: Repository, dag: History, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that answers EIO for one file is no reason to give up on the other."""
+    commit = dag.commits[-1]
+    store, real = Adapter(Path(packed.root)), loose._read
+
+    def read(path: str, *given: Any) -> bytes | None:
+        if f"/{kind}/" in path:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *given)
+
+    for shard in range(256):
+        (Path(packed.dot) / loose.KINDS[kind][0] / f"{shard:02x}").mkdir(exist_ok=True)
+    monkeypatch.setattr(loose, "_read", read)
+    assert store.ok("get_blob", id=dag.blobs[0].object_id) == {"data": data(dag.blobs[0].content)}
+    assert store.ok("get_commit", id=commit["commit_id"])
+    assert store.ok("get_snapshot", id=commit["snapshot_id"])
+    store.ask("get_blob", id=ABSENT)
+
+
+@pytest.mark.requirement("STORE-014", "STORE-053")
+def test_what_another_process_collected_is_not_found(root: Path) -> None:
+    """At once, though its pack was there a moment ago."""
+    repository = Repository(str(root))
+    history = shapes.build("step")
+    repository.receive([packing.to_bytes(history)])
+    ours, blob = Adapter(root), history.blobs[0].object_id
+    ours.ok("get_commit", id=history.head)
+    Adapter(root).ok("gc", grace_seconds=0)
+    ours.refused("get_blob", "not_found", id=blob)
+
+
+def test_a_base_that_another_process_collected_is_told(root: Path, tmp_path: Path) -> None:
+    """What is remembered of a snapshot is not the snapshot: nothing can stand on it."""
+    ours = Adapter(root)
+    first = ours.commit("x", files={"f": data(b"1")})
+    second = ours.commit("x", files={"f": data(b"2")})
+    record = ours.repository.snapshot(second["snapshot_id"])
+    assert record["parent_snapshot_id"] == first["snapshot_id"]
+    out: list[bytes] = []
+    write_plain(out.append, [], [record], [(oracle.blob_id(b"2"), b"2")], 1)
+    (tmp_path / "pack").write_bytes(b"".join(out))
+    ours.repository.forget()
+    ours.ok("get_snapshot", id=first["snapshot_id"])
+    refs.delete(ours.repository.dot, "x")
+    Adapter(root).ok("gc", grace_seconds=0)
+    answers = [ours.ask("receive_pack", path=str(tmp_path / "pack")) for _ in range(2)]
+    assert [answer["error"] for answer in answers] == ["io", "integrity"]

@@ -210,3 +210,10 @@ def test_refusals_are_protocol_errors_and_failures_are_not(dot: str) -> None:
             refs.write(dot, "main", ONE, expect=None)
     assert not isinstance(failure.value, ProtocolError)
     assert refs.read(dot, "main") is None
+
+
+@pytest.mark.requirement("STORE-014")
+@pytest.mark.parametrize("name", ["é" * 130, "é" * 130 + "/x", "x/" + "é" * 120 + "/x" * 3])
+def test_a_name_that_no_file_can_have_is_no_branch(dot: str, name: str) -> None:
+    """Whichever of its segments is too long."""
+    assert refs.read(dot, name) is None

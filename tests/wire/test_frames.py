@@ -314,3 +314,32 @@ def test_many_tiny_blobs_in_a_large_frame_take_linear_time(stored: bool) -> None
     found = ids_of(sizes, payload, stored, len(payload))
     assert process_time() - began < 5  # a hundredth of it is usual, copying would take a minute
     assert set(found[:count]) == {oracle.blob_id(b"\0")}
+
+
+@pytest.mark.parametrize("at", range(4, 8))
+def test_an_accepted_frame_that_was_damaged_since_is_no_allocation(at: int) -> None:
+    """Whatever its header claims now, and there is no directory to ask."""
+    sound = zstandard.ZstdCompressor(level=3).compress(b"hello world " * 400)
+    assert frames.open_accepted(sound) == b"hello world " * 400
+    damaged = bytearray(sound)
+    damaged[at] ^= 0xC0
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match="bad_frame"):
+            frames.open_accepted(bytes(damaged))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_opened_frames_are_held_by_their_bytes() -> None:
+    """The oldest go first, and the last stays however large it is."""
+    opened = frames.Opened()
+    for key in range(9):
+        opened.keep(key, bytes(1 << 20))
+    assert [key for key in range(9) if opened.get(key) is not None] == [5, 6, 7, 8]
+    opened.keep("large", bytes(64 << 20))
+    assert opened.get(8) is None
+    assert opened.get("large") == bytes(64 << 20)
+    opened.keep("small", b"1")
+    assert (opened.get("large"), opened.get("small")) == (None, b"1")

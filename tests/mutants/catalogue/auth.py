@@ -152,8 +152,9 @@ MUTANTS = (
     Mutant(
         "an-unknown-handle-is-told-from-a-bad-signature",
         _AUTH,
-        '"the signature does not verify", "AUTH-007"',
-        'f"there is no {given.handle}", "AUTH-007"',
+        "    key = known or _NOBODY\n",
+        "    if not (key := known):\n"
+        '        raise ProtocolError("unauthenticated", f"no {given.handle}", "AUTH-007")\n',
         flagged_by="AUTH-007",
     ),
     Mutant(

@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-end-of-input-is-an-error",
-        "reference.cli",
+        "reference.cli.local",
         "    adapter.batch(arguments.dir, sys.stdin.buffer, write)\n    return OK\n",
         "    adapter.batch(arguments.dir, sys.stdin.buffer, write)\n    return 1\n",
         flagged_by="STORE-046",

@@ -156,9 +156,9 @@ MUTANTS = (
     ),
     Mutant(
         "a-pack-can-be-written-to",
-        _PACKS,
-        "FILE_MODE = 0o444\n",
-        "FILE_MODE = 0o644\n",
+        "reference.store.intake",
+        "keep(path, mode=FILE_MODE)",
+        "keep(path, mode=0o644)",
         flagged_by="STORE-010",
         check=_FILE + "test_a_pack_is_kept_as_received",
     ),

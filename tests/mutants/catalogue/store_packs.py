@@ -32,12 +32,12 @@ MUTANTS = (
         _ADAPTER,
         """
     with open(path, "rb") as file:
-        pack = repository.receive(iter(lambda: file.read(CHUNK_BYTES), b""))
+        pack = repository.receive(iter(lambda: file.read(loose.CHUNK_BYTES), b""))
 """,
         """
     known = set(repository.ids("commits"))
     with open(path, "rb") as file:
-        pack = repository.receive(iter(lambda: file.read(CHUNK_BYTES), b""))
+        pack = repository.receive(iter(lambda: file.read(loose.CHUNK_BYTES), b""))
     pack.commits = [record for record in pack.commits if record["commit_id"] not in known]
 """,
         flagged_by="STORE-061",

@@ -1,62 +1,24 @@
-"""The command line: arguments in, one line per error out, an exit code that tells why.
-
-Longer than other modules, since each local command is one short function of it.
-"""
+"""The commands that need no network; each imports what it works with, so that others start soon."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from reference.client import arguments as network_arguments
 from reference.client.arguments import Arguments
 from reference.client.wording import counted, say, warn
 from reference.wire.errors import ProtocolError
 
-if TYPE_CHECKING:
-    import argparse
-
-OK, WRONG, USAGE, BROKEN, NOT_FOUND, REMOTE = 0, 1, 2, 3, 4, 5
-Handler = Callable[[Arguments], int]
-
-
-def exit_code(problem: ProtocolError) -> int:
-    """What a refused command exits with."""
-    if problem.extra.get("remote"):
-        return REMOTE
-    if problem.code in ("integrity", "io"):
-        return BROKEN
-    return NOT_FOUND if problem.code.startswith(("unknown_", "not_found")) else WRONG
-
-
-def find_root() -> str:
-    """The repository that the current folder lies in."""
-    folder = os.getcwd()
-    while not os.path.isdir(f"{folder}/.muse"):
-        above = os.path.dirname(folder)
-        if above == folder:
-            raise ProtocolError("not_found", "no repository here: run musekit init")
-        folder = above
-    return folder
-
-
-def _open() -> Any:
-    from reference.store.repository import Repository
-
-    return Repository(find_root())
+from . import OK, open_here
 
 
 def init(arguments: Arguments) -> int:
     """Makes an empty repository, or finishes a half-made one."""
-    from reference.store import state
     from reference.store.repository import Repository
 
     root = os.path.abspath(arguments.dir)
-    if begun := state.unfinished_clone(root):
-        raise ProtocolError("conflict", f"{root!r} holds {begun}")
     Repository.init(root)
     say(f"repository in {root}")
     return OK
@@ -85,7 +47,7 @@ def cat_object(arguments: Arguments) -> int:
 
     from reference.wire.ids import check_id
 
-    repository = _open()
+    repository = open_here()
     object_id = check_id(arguments.id)
     record = repository.find_commit(object_id) or repository.find_snapshot(object_id)
     content = json.dumps(record, indent=2).encode() + b"\n" if record else None
@@ -101,6 +63,8 @@ def _fields(arguments: Arguments, message: str) -> dict[str, str]:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     author = _author(arguments.author)
     fields = {"message": message, "author": author, "committed_at": arguments.date or now}
+    if not message.strip():
+        raise ProtocolError("invalid", "message: say in a few words what changed")
     for name, value in fields.items():
         if value.encode(errors="replace").decode() != value:
             raise ProtocolError("invalid", f"{name}: must be valid UTF-8")
@@ -131,7 +95,7 @@ def commit(arguments: Arguments) -> int:
 
         identity = keys.load()
         key, finish = identity.public_key, identity.sign
-    repository = _open()
+    repository = open_here()
     with durable.lock(repository.dot, exclusive=False):
         fields = _fields(arguments, arguments.message) | {"signer_public_key": key}
         record, notes = working.commit(repository, fields, finish)
@@ -149,7 +113,7 @@ def log(arguments: Arguments) -> int:
     from reference.store.working import head_commit
     from reference.wire.records import parents
 
-    repository = _open()
+    repository = open_here()
     _, head = head_commit(repository)
     starts = [head] if head else []
     for commit_id in reversed(reachable(lambda oid: parents(repository.commit(oid)), starts)):
@@ -167,7 +131,7 @@ def status(arguments: Arguments) -> int:
     """Says where HEAD stands and what differs from it."""
     from reference.store import working
 
-    found = working.status(_open())
+    found = working.status(open_here())
     where = f"on {found.branch}" if found.branch else "on no branch"
     say(f"{where}, {found.head or 'no commit yet'}")
     for word, paths in (
@@ -183,12 +147,18 @@ def status(arguments: Arguments) -> int:
     return OK
 
 
+def _check_new(branch: str) -> None:
+    """A store may hold such a branch; a person who makes one has mistaken a word for another."""
+    if branch == "HEAD":
+        raise ProtocolError("invalid", "HEAD is where you stand: give the branch another name")
+
+
 def branch(arguments: Arguments) -> int:
     """Lists branches; with a name, makes one where HEAD stands; with -d, removes one."""
     from reference.store import refs
     from reference.store.working import head_commit
 
-    repository = _open()
+    repository = open_here()
     current, head = head_commit(repository)
     if arguments.name is None:
         for name, commit_id in sorted(refs.list_refs(repository.dot).items()):
@@ -201,6 +171,7 @@ def branch(arguments: Arguments) -> int:
     elif head is None:
         raise ProtocolError("not_found", "no commit to branch from yet")
     else:
+        _check_new(arguments.name)
         refs.write(repository.dot, arguments.name, head, expect=None)
     return OK
 
@@ -209,7 +180,9 @@ def switch(arguments: Arguments) -> int:
     """Goes to another branch and writes its files."""
     from reference.store import working
 
-    working.switch(_open(), arguments.branch, arguments.create)
+    if arguments.create:
+        _check_new(arguments.branch)
+    working.switch(open_here(), arguments.branch, arguments.create)
     return OK
 
 
@@ -217,7 +190,7 @@ def merge(arguments: Arguments) -> int:
     """Merges a branch into the current one, path by path."""
     from reference.store import durable, working
 
-    repository = _open()
+    repository = open_here()
     with durable.lock(repository.dot, exclusive=False):
         fields = _fields(arguments, arguments.message or f"Merge {arguments.branch}")
         outcome = working.merge(repository, arguments.branch, fields)
@@ -235,7 +208,7 @@ def fsck(arguments: Arguments) -> int:
     """Verifies everything that is stored."""
     from reference.store import fsck as checker
 
-    problems = checker.problems(_open())
+    problems = checker.problems(open_here())
     for problem in problems:
         say(problem)
     if problems:
@@ -248,7 +221,7 @@ def gc(arguments: Arguments) -> int:
     """Removes what nothing reaches and packs what is loose."""
     from reference.store import gc as collector
 
-    say(f"{collector.collect(_open(), arguments.grace)} removed")
+    say(f"{collector.collect(open_here(), arguments.grace)} removed")
     return OK
 
 
@@ -308,110 +281,3 @@ def work(arguments: Arguments) -> int:
     from reference.server import main
 
     return main.work(arguments.rest)
-
-
-def network(arguments: Arguments) -> int:
-    """Talks to a server: the client is imported only here."""
-    from reference.client import commands
-
-    return commands.COMMANDS[arguments.command](arguments, _open)
-
-
-OWN_OPTIONS = (serve, work, fixture)
-"""Commands that read their options themselves, so that nobody else imports what they need."""
-
-
-def _parser() -> argparse.ArgumentParser:
-    import argparse  # with tables of languages: plain network commands do without
-
-    parser = argparse.ArgumentParser(prog="musekit", description="The Muse reference commands.")
-    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
-    commands = parser.add_subparsers(  # told its program, it need not look for a terminal's width
-        dest="command", required=True, metavar="COMMAND", prog="musekit"
-    )
-
-    def add(
-        handler: Handler, name: str | None = None, what: str | None = None
-    ) -> argparse.ArgumentParser:
-        title, what = name or handler.__name__, what or handler.__doc__
-        command = commands.add_parser(
-            title, help=what, description=what, add_help=handler not in OWN_OPTIONS
-        )
-        command.set_defaults(handler=handler)
-        return command
-
-    def add_authorship(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--author", help="who made it (default: the key's handle)")
-        command.add_argument("--date", metavar="ISO", help="when, with an offset (default: now)")
-
-    add(init).add_argument("dir", nargs="?", default=".")
-    add(hash_object, "hash-object").add_argument("file", nargs="+")
-    add(cat_object, "cat-object").add_argument("id")
-    commands_commit = add(commit)
-    commands_commit.add_argument("-m", "--message", required=True)
-    commands_commit.add_argument("--sign", action="store_true", help="sign with the key of keygen")
-    add_authorship(commands_commit)
-    add(log).add_argument("--json", action="store_true")
-    add(status)
-    branches = add(branch)
-    branches.add_argument("name", nargs="?")
-    branches.add_argument("-d", "--delete", action="store_true")
-    switching = add(switch)
-    switching.add_argument("branch")
-    switching.add_argument("-c", "--create", action="store_true")
-    merging = add(merge)
-    merging.add_argument("branch")
-    merging.add_argument("-m", "--message")
-    add_authorship(merging)
-    add(fsck)
-    add(gc).add_argument("--grace", type=float, default=14 * 24 * 3600.0, metavar="SECONDS")
-    add(keygen).add_argument("--handle", required=True)
-    add(identity)
-    adapter = add(store)
-    adapter.add_argument("action", choices=["init", "batch"])
-    adapter.add_argument("dir")
-    network_arguments.add(partial(add, network))
-    add(serve)
-    add(work)
-    add(fixture)
-    return parser
-
-
-def _parsed(argv: Sequence[str]) -> Arguments:
-    found = network_arguments.plain(argv)
-    if found is not None:
-        found.handler = network
-        return found
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv, Arguments())
-    if arguments.handler in OWN_OPTIONS:
-        arguments.rest = rest
-    elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return arguments
-
-
-def run(argv: Sequence[str]) -> int:
-    """Runs one command and returns its exit code."""
-    arguments = _parsed(argv)
-    try:
-        handler: Handler = arguments.handler
-        return handler(arguments)
-    except ProtocolError as problem:
-        code = exit_code(problem)
-        text = str(problem).replace("integrity: integrity check: ", "integrity check: ", 1)
-    except FileNotFoundError as problem:
-        code, text = NOT_FOUND, f"{problem.strerror}: {problem.filename!r}"
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left: nothing more to say
-        return OK
-    except OSError as problem:
-        code, text = BROKEN, f"io: {problem}"
-    except KeyboardInterrupt:
-        code, text = 130, "interrupted"
-    if arguments.debug:
-        import traceback
-
-        traceback.print_exc()
-    warn(text)
-    return code
