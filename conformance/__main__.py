@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         about = _subject(asked)
-        known = baseline.load(asked.baseline) if asked.baseline else Baseline({}, {})
+        known = baseline.load(asked.baseline, found) if asked.baseline else Baseline({}, {})
     except (subject.SubjectError, baseline.BaselineError) as problem:
         print(problem, file=sys.stderr)
         return USAGE
@@ -59,10 +59,10 @@ def _subject(asked: Options) -> Subject | None:
 
 
 def show(checks: Sequence[Check]) -> None:
-    """`--list`: each check with what it proves."""
+    """`--list`: each case with what it proves."""
     for item in checks:
         print(f"{item.profile:<18} {item.id:<60} {', '.join(item.requirements)}")
-    print(f"{len(checks)} checks", file=sys.stderr)
+    print(f"{len(checks)} cases", file=sys.stderr)
 
 
 def check(asked: Options, about: Subject | None, checks: Sequence[Check], known: Baseline) -> int:

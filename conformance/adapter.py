@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import interruption, transcript
-from .outcomes import CouldNotRun, Unmet
+from .outcomes import CouldNotRun, Fields, Unmet
 
 SECONDS = 30.0
 ERRORS = ("invalid", "not_found", "integrity", "conflict", "io")
@@ -55,7 +56,7 @@ class Batch:
         shown = line[:200].decode("utf-8", "replace")
         transcript.note(f"{shown} → {raw[:200].decode('utf-8', 'replace')}")
         try:
-            value = json.loads(raw)
+            value = json.loads(raw, object_hook=Fields)
         except ValueError:
             raise Unmet("one JSON object a line", repr(raw[:200])) from None
         if not isinstance(value, dict) or not isinstance(value.get("ok"), bool):
@@ -224,6 +225,12 @@ class Store:
         digits = id.removeprefix("sha256:")
         return self.inside / kind / digits[:2] / f"{digits[2:]}.json"
 
+    def copy(self) -> Store:
+        """The same store in a new folder: stores have no place of their own, crashes move them."""
+        folder = tempfile.mkdtemp(prefix="musekit-store-")
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return Store(self.command, Path(folder))
+
     def close(self) -> None:
         """Ends every batch."""
         for batch in self.batches:
@@ -238,9 +245,9 @@ class Store:
         self.batches.clear()
 
 
-def fresh(command: Sequence[str]) -> Store:
+def fresh(command: Sequence[str], parent: Path | None = None) -> Store:
     """An empty store in a new folder; `close` and remove the folder when done."""
-    store = Store(command, Path(tempfile.mkdtemp(prefix="musekit-store-")))
+    store = Store(command, Path(tempfile.mkdtemp(prefix="musekit-store-", dir=parent)))
     if code := store.init():
         raise Unmet("init exits 0", f"exit {code}")
     return store

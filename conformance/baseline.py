@@ -1,4 +1,4 @@
-"""Known failures with their reasons; an entry that no longer fails is stale, and that fails."""
+"""What is known not to pass, and why; an entry that passes is stale, and that fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .catalogue import Check
 from .verdicts import Result, Verdict
+
+_EXPECTED = (Verdict.FAIL, Verdict.COULD_NOT_RUN)
 
 
 class BaselineError(Exception):
@@ -24,25 +27,24 @@ class Baseline:
     def apply(self, results: Iterable[Result]) -> None:
         """Marks the results that are expected not to pass, and the flaky ones whatever they are."""
         for result in results:
-            names = (result.id, *result.requirements)
+            names = _names(result)
             result.flaky = next((self.flaky[name] for name in names if name in self.flaky), "")
-            if result.verdict is Verdict.FAIL and not result.flaky:
+            if result.verdict in _EXPECTED and not result.flaky:
                 result.known = next((self.known[name] for name in names if name in self.known), "")
 
     def stale(self, results: Sequence[Result]) -> list[str]:
-        """The known failures that ran and failed nowhere."""
-        ran = [r for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL)]
-        touched = {name for result in ran for name in (result.id, *result.requirements)}
-        failing = {
-            name
-            for result in ran
-            if result.verdict is Verdict.FAIL
-            for name in (result.id, *result.requirements)
-        }
-        return [name for name in self.known if name in touched and name not in failing]
+        """The entries of which everything passed that was tried."""
+        passing = {name for r in results if r.verdict is Verdict.PASS for name in _names(r)}
+        expected = {name for r in results if r.verdict in _EXPECTED for name in _names(r)}
+        return [name for name in self.known if name in passing - expected]
 
 
-def load(path: Path) -> Baseline:
+def _names(of: Check | Result) -> tuple[str, ...]:
+    """What an entry may say: a check, a check whatever its parameters, or what it proves."""
+    return (of.id, of.id.partition("[")[0], *of.requirements)
+
+
+def load(path: Path, checks: Iterable[Check]) -> Baseline:
     """The baseline in a TOML file of [[known]] and [[flaky]] entries with `id` and `reason`."""
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -50,7 +52,14 @@ def load(path: Path) -> Baseline:
         raise BaselineError(f"{path}: cannot be read as TOML: {problem}") from None
     if unknown := value.keys() - {"known", "flaky"}:
         raise BaselineError(f"{path}: has only [[known]] and [[flaky]], not {sorted(unknown)}")
-    return Baseline(_entries(value, "known", path), _entries(value, "flaky", path))
+    known, flaky = _entries(value, "known", path), _entries(value, "flaky", path)
+    meant = {name for check in checks for name in _names(check)}
+    for name in [*known, *flaky]:
+        if name not in meant:
+            raise BaselineError(f"{path}: no check has the id or requirement {name}")
+        if name in known and name in flaky:
+            raise BaselineError(f"{path}: {name} is both known and flaky")
+    return Baseline(known, flaky)
 
 
 def _entries(value: dict[str, object], name: str, path: Path) -> dict[str, str]:
@@ -60,6 +69,8 @@ def _entries(value: dict[str, object], name: str, path: Path) -> dict[str, str]:
         raise BaselineError(f"{path}: write [[{name}]], once for each entry")
     for entry in entries:
         match entry:
+            case {"id": str(id), "reason": _} if id in reasons:
+                raise BaselineError(f"{path}: {id} stands twice in [[{name}]]")
             case {"id": str(id), "reason": str(reason)} if reason.strip() and len(entry) == 2:
                 reasons[id] = reason
             case _:

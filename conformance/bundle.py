@@ -21,7 +21,7 @@ from reference.wire.provenance import public_key, to_base64url
 from . import envelope, plugin
 from .envelope import EnvelopeError
 from .subject import resolve_key
-from .verdicts import Result, exit_code, summary
+from .verdicts import Result, Verdict, exit_code, summary
 
 COMMANDS = ("bundle", "verify", "key")
 STATEMENT = 1
@@ -114,7 +114,8 @@ def told(report: dict[str, Any], signer: str) -> Iterator[str]:
     if demanded["digest"] != requirements.digest(here):
         yield f"reach         not told: the requirements here are {requirements.digest(here)}"
         return
-    proven = {id for result in results for id in result.requirements}
+    examined = [result for result in results if result.verdict in (Verdict.PASS, Verdict.FAIL)]
+    proven = {id for result in examined for id in result.requirements}
     claimed = report["subject"]["profiles"]
     seen = {id for check in plugin.collect()[0] for id in check.requirements}
     binding = [item.id for item in here if item.is_must and item.profile in claimed]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NoReturn
+from functools import cache, lru_cache
+from typing import Any
 
 import httpx
 import msgpack
@@ -17,7 +18,7 @@ from reference.wire import msign, provenance
 
 from . import interruption, transcript
 from .oracle import digest
-from .outcomes import Unmet
+from .outcomes import Fields, Unmet
 from .redaction import shown_url
 
 JSON = "application/json"
@@ -31,13 +32,6 @@ class Identity:
 
     handle: str
     seed: bytes
-
-
-class Fields(dict[Any, Any]):
-    """A map from the subject; a key that a check reads and is not there is the subject's fault."""
-
-    def __missing__(self, key: object) -> NoReturn:
-        raise Unmet(f"an answer with `{key}`", f"one with only {list(self)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,9 @@ class Connection:
     def _new(self) -> httpx.Client:
         # Servers close idle connections after a few seconds: whoever reuses one then loses a race.
         limits = httpx.Limits(max_connections=64, keepalive_expiry=1.0)
-        return httpx.Client(timeout=self.timeout, limits=limits, trust_env=False)
+        return httpx.Client(
+            timeout=self.timeout, limits=limits, trust_env=False, verify=certificates()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +182,12 @@ class Client:
     def call(self, method: str, target: str, value: Any = None, **how: Any) -> Fields:
         """The map in an answer that must be a success; `Refused` otherwise."""
         return succeeded(self.ask(method, target, value, **how)).fields
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Who is trusted; read once, for it takes longer than many checks."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @lru_cache(maxsize=64)

@@ -38,10 +38,17 @@ def verdicts(report: dict[str, Any]) -> dict[str, str]:
 
 
 def worse(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The checks that were fine, or absent, and are no longer."""
-    before = verdicts(old)
-    now = verdicts(new).items()
-    return [id for id, verdict in now if verdict in _BAD and before.get(id) not in _BAD]
+    """The checks that were fine, or absent, and are no longer; or passed, and prove nothing now."""
+    before, now = verdicts(old), verdicts(new)
+    latest = {check["id"]: check for report in (old, new) for check in report["checks"]}
+    steady = [id for id, check in latest.items() if not check.get("flaky")]
+    return [id for id in steady if _is_worse(before.get(id), now.get(id))]
+
+
+def _is_worse(before: str | None, now: str | None) -> bool:
+    if before == Verdict.PASS:
+        return now != Verdict.PASS  # nor absent, or no longer applicable: nothing is shown then
+    return now in _BAD and before not in _BAD
 
 
 def lines(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
@@ -61,7 +68,7 @@ def lines(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         "better": better,
         "other": [id for id in changed if id not in bad and id not in better],
         "new": [id for id in now if id not in before and id not in bad],
-        "gone": [id for id in before if id not in now],
+        "gone": [id for id in before if id not in now and id not in bad],
     }
     for name, ids in groups.items():
         if ids:

@@ -13,6 +13,7 @@ from .subject import Subject
 _MUSEKIT = (sys.executable, "-m", "reference")
 _SQL = (sys.executable, "-m", "conformance.sql")
 _IDLE = "SELECT 1 / (count(*) = 0)::int FROM jobs WHERE finished_at IS NULL AND run_after <= now()"
+_BACK = 'test -d "$0.away" && rm -rf "$0" && mv "$0.away" "$0"'  # or nothing goes
 
 LIMITS = {"pack_bytes": 32 << 20, "raw_bytes": 256 << 20, "records": 200_000}
 LIMITS |= {"manifest_bytes": 1 << 30}
@@ -40,7 +41,7 @@ def reference(folder: Path) -> Subject:
             "expire_cache": [*_MUSEKIT, "work", *data, "--expire-cache"],
             "jobs_idle": [*_SQL, postgres, _IDLE],
             "objects_down": ["mv", str(objects), f"{objects}.away"],
-            "objects_up": ["sh", "-c", 'rm -rf "$0" && mv "$0.away" "$0"', str(objects)],
+            "objects_up": ["sh", "-c", _BACK, str(objects)],
         },
         limits=dict(LIMITS),
         second_url=f"http://127.0.0.1:{second}",

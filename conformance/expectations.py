@@ -13,11 +13,12 @@ from reference.wire.errors import STATUS
 
 from . import packs
 from .client import Answer, Refused
-from .histories import Commit
+from .histories import Commit, commit
 from .outcomes import Unmet, prepared
 from .repository import Repository
 
 __all__ = [
+    "accepted",
     "exclusive",
     "fail",
     "long",
@@ -118,5 +119,16 @@ def only_if_right(
     bend(bent)
     with unchanged(repo, tip), refused(status, *codes):
         repo.push_body(packs.encode(bent), tip.id)
-    repo.push_body(packs.encode(sound), tip.id)
+    accepted(repo, packs.encode(sound), tip)
+
+
+def accepted(repo: Repository, raw: bytes, tip: Commit) -> None:
+    """The pack as it was is accepted; where none is, a refusal of the bent one shows nothing."""
+    try:
+        repo.push_body(raw, tip.id)
+    except Refused:
+        least = commit("least")
+        with prepared("a pack of one commit"):
+            repo.push_body(packs.encode(packs.plain(least)), least.id, branch="least")
+        raise
     repo.accepted.append(tip)

@@ -14,45 +14,56 @@ from pathlib import Path
 
 import httpx
 
+from .client import certificates
 from .outcomes import CouldNotRun
 
 STOP_SECONDS = 15.0
 COMMAND_SECONDS = 60.0
+STARTING = 0.1
+"""Seconds between two looks at a server that comes up: everything waits for it."""
 
 
-def until(true: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
-    """Whether something became true in time."""
+def until(
+    true: Callable[[], bool], seconds: float, pause: float = 0.05, longest: float = 0.5
+) -> bool:
+    """Whether something became true in time, asked after ever longer pauses."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             return False
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
+        pause = min(pause * 1.5, longest)
     return True
 
 
-def wait_for(url: str, seconds: float) -> str | None:
-    """None once the address answers HTTP and does not say 503; else what it did, in words."""
-    last = "nothing was tried"
+def wait_for(url: str, seconds: float, over: Callable[[], bool] = lambda: False) -> str | None:
+    """None once the address answers HTTP and does not say 503; else what it did, in words.
 
-    def answers() -> bool:
-        nonlocal last
-        left = max(0.2, deadline - time.monotonic())
-        try:
-            response = httpx.get(url, timeout=min(5.0, left), trust_env=False)
-        except httpx.ConnectError as problem:
-            last = f"nothing listens at {url} ({problem})"
-        except httpx.TimeoutException:
-            last = f"{url} accepts the connection and does not answer"
-        except (httpx.HTTPError, httpx.InvalidURL) as problem:
-            last = f"{url} closes the connection or does not speak HTTP ({problem})"
-        else:
-            last = f"{url} answers {response.status_code}"
-            return response.status_code != 503
-        return False
-
+    It is waited for no longer once `over` says that nobody is going to answer.
+    """
     deadline = time.monotonic() + seconds
-    return None if until(answers, seconds) else last
+    last: str | None = None
+
+    def settled() -> bool:
+        nonlocal last
+        last = silence(url, min(5.0, max(0.2, deadline - time.monotonic())))
+        return last is None or over()
+
+    until(settled, seconds, longest=STARTING)
+    return last
+
+
+def silence(url: str, seconds: float) -> str | None:
+    """What an address does, in words, unless it answers HTTP and does not say 503."""
+    try:
+        response = httpx.get(url, timeout=seconds, trust_env=False, verify=certificates())
+    except httpx.ConnectError as problem:
+        return f"nothing listens at {url} ({problem})"
+    except httpx.TimeoutException:
+        return f"{url} accepts the connection and does not answer"
+    except (httpx.HTTPError, httpx.InvalidURL) as problem:
+        return f"{url} closes the connection or does not speak HTTP ({problem})"
+    return f"{url} answers 503" if response.status_code == 503 else None
 
 
 @dataclass(slots=True)
@@ -66,8 +77,8 @@ class Process:
     environment: dict[str, str] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
 
-    def start(self, seconds: float) -> dict[str, str]:
-        """Starts it and gives the JSON of its first line of output, {} when that is none."""
+    def start(self, seconds: float = 0.0) -> dict[str, str]:
+        """Starts it and gives the JSON of its first line of output, {} when none comes in time."""
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 list(self.command),
@@ -80,7 +91,7 @@ class Process:
         first: list[bytes] = []
         ready = threading.Event()
         threading.Thread(target=self._drain, args=(self.child, first, ready), daemon=True).start()
-        if not until(lambda: ready.is_set() or self.exited(), seconds):
+        if not until(lambda: ready.is_set() or self.exited(), seconds, longest=STARTING):
             return {}
         ready.wait(1.0)
         try:
@@ -156,6 +167,7 @@ def run_command(command: Sequence[str], what: str) -> subprocess.CompletedProces
             text=True,
             timeout=COMMAND_SECONDS,
             check=False,
+            start_new_session=True,  # the terminal's Ctrl-C leaves nothing half done
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise CouldNotRun(f"[process] {what} failed: {problem}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 
 class Unmet(AssertionError):
@@ -14,6 +15,13 @@ class Unmet(AssertionError):
         self.expected = expected
         self.actual = actual
         self.detail = detail
+
+
+class Fields(dict[Any, Any]):
+    """A map from the subject; a key that a check reads and is not there is the subject's fault."""
+
+    def __missing__(self, key: object) -> NoReturn:
+        raise Unmet(f"an answer with `{key}`", f"one with only {list(self)}")
 
 
 class CouldNotRun(Exception):

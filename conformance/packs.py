@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,11 @@ import msgpack
 import zstandard
 
 from reference.wire import heads, reader, records, writer
+from reference.wire.errors import ProtocolError
 
 from . import oracle
 from .histories import Commit, ancestry
-from .outcomes import Unmet
+from .outcomes import Fields, Unmet
 
 Value = dict[str, Any]
 Tree = tuple[dict[str, str], list[str]]
@@ -106,6 +108,17 @@ def squeeze(raw: bytes, level: int = 3) -> bytes:
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw)
 
 
+@contextmanager
+def legible(what: str) -> Iterator[None]:
+    """Whatever a reader trips over in what the subject sent is the subject's to answer for."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as problem:
+        raise Unmet(what, f"{type(problem).__name__}: {problem}") from None
+    except (ProtocolError, zstandard.ZstdError, msgpack.UnpackException) as problem:
+        raise Unmet(what, f"{type(problem).__name__}: {problem}") from None
+
+
 @dataclass(slots=True)
 class Contents:
     """What a pack from the subject holds, by id; every id in it was recomputed."""
@@ -116,9 +129,11 @@ class Contents:
     blobs: dict[str, bytes] = field(default_factory=dict)
     value: Value = field(default_factory=dict)
 
+    @legible("snapshots in the form of a pack's")
     def trees(self, known: Iterable[Commit] = ()) -> dict[str, Tree]:
         """Each snapshot's rebuilt manifest and directories, proven against its id."""
-        trees = {commit.snapshot: (commit.manifest, list(commit.directories)) for commit in known}
+        had = ((commit.snapshot, (commit.manifest, list(commit.directories))) for commit in known)
+        trees: dict[str, Tree] = Fields(had)
         for name, record in self.snapshots.items():
             parent = record.get("parent_snapshot_id")
             if parent is not None and parent not in trees:
@@ -137,13 +152,11 @@ class Contents:
         return trees
 
 
+@legible("a pack in its form: one msgpack map, with records and contents of their types")
 def read(raw: bytes) -> Contents:
     """The contents of a pack that the subject sent, ids of commits and blobs verified."""
-    try:
-        value = msgpack.unpackb(raw)
-        form = value.get("format", 1)
-    except (ValueError, msgpack.UnpackException, AttributeError) as problem:
-        raise Unmet("a pack: one msgpack map", f"{type(problem).__name__} {problem}") from None
+    value = msgpack.unpackb(raw, object_hook=Fields)
+    form = value.get("format", 1)
     if form != 1:
         raise Unmet("format 1", repr(form))
     contents = _read_framed(raw, value) if "head" in value else _read_plain(value)
@@ -160,9 +173,9 @@ def _read_plain(value: Value) -> Contents:
     blobs: list[Value] = value["blobs"] if "blobs" in value else value.get("objects") or []
     return Contents(
         False,
-        {record["commit_id"]: record for record in value.get("commits", [])},
-        {record["snapshot_id"]: record for record in value.get("snapshots", [])},
-        {blob["object_id"]: blob["content"] for blob in blobs},
+        Fields((record["commit_id"], record) for record in value.get("commits", [])),
+        Fields((record["snapshot_id"], record) for record in value.get("snapshots", [])),
+        Fields((blob["object_id"], blob["content"]) for blob in blobs),
         value,
     )
 
@@ -178,9 +191,9 @@ def _read_framed(raw: bytes, value: Value) -> Contents:
         contents[row.object_id] = opened[row.offset : row.offset + row.length]
     return Contents(
         True,
-        {record["commit_id"]: record for record in pack.commits},
-        {record["snapshot_id"]: record for record in pack.snapshots},
-        contents,
+        Fields((record["commit_id"], record) for record in pack.commits),
+        Fields((record["snapshot_id"], record) for record in pack.snapshots),
+        Fields(contents),
         value,
     )
 

@@ -66,6 +66,11 @@ class Suite:
         self._silent = 0
         self._grace = _GRACE
 
+    @property
+    def lists(self) -> bool:
+        """Whether the checks are only looked for: without a world none can be run."""
+        return self.world is None
+
     def run(self) -> int:
         """Collects and, where there is a world, runs; pytest's exit code."""
         arguments = [
@@ -74,7 +79,7 @@ class Suite:
             "--disable-plugin-autoload",  # nobody's plugins decide verdicts, or cost half a second
             str(self.folder),
         ]
-        if self.world is None:
+        if self.lists:
             arguments.append("--collect-only")
         return int(pytest.main(arguments, plugins=[self]))
 

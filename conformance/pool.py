@@ -1,4 +1,4 @@
-"""The processes that check: each takes a share of the checks and tells its results line by line."""
+"""The processes that check: each takes one after the other and tells results line by line."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import interruption
+from .catalogue import Check
 from .verdicts import Result
 from .world import World
 
 Emit = Callable[[Result], None]
-SHARES = 2
-"""Shares a process: who is done early takes another, and a process costs half a second."""
+Worker = subprocess.Popen[str]
+DEATHS = 5
+"""Processes that may end over a check; beyond, it is the suite that cannot run."""
 
 
-def shares(ids: Sequence[str], jobs: int, shuffle: int | None = None) -> list[list[str]]:
-    """The checks dealt out evenly; in a random order, to random shares."""
-    ids = list(ids)
-    if shuffle is not None:
-        random.Random(shuffle).shuffle(ids)
-    count = min(SHARES * jobs, len(ids))
-    return [ids[start::count] for start in range(count)]
+def turns(checks: Sequence[Check], shuffle: int | None = None) -> list[str]:
+    """The order in which checks are handed out: the long ones first, or what the dice say."""
+    if shuffle is None:
+        return [check.id for check in sorted(checks, key=lambda check: not check.long)]
+    return random.Random(shuffle).sample([check.id for check in checks], len(checks))
 
 
 @dataclass(slots=True)
 class Pool:
-    """Up to `jobs` processes at a time, and a queue of shares for them."""
+    """Up to `jobs` processes at a time, and a queue for them: who is done takes the next."""
 
     jobs: int
     emit: Emit
     shuffle: int | None = None
-    _waiting: list[tuple[str, list[str]]] = field(default_factory=list)
+    _waiting: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _workers: list[subprocess.Popen[str]] = field(default_factory=list)
+    _workers: list[Worker] = field(default_factory=list)
+    _deaths: int = 0
 
-    def add(self, world: World, ids: Sequence[str], jobs: int) -> None:
+    def add(self, world: World, checks: Sequence[Check], jobs: int) -> None:
         """Begins with these checks in `jobs` processes, or in as many as are still allowed."""
-        dealt = shares(ids, jobs, self.shuffle)
+        told, dealt = world.to_json(), turns(checks, self.shuffle)
         with self._lock:
-            self._waiting += [(world.to_json(), share) for share in dealt]
+            self._waiting += [json.dumps({"world": told, "check": id}) for id in dealt]
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             for _ in range(min(len(dealt), jobs, self.jobs - len(self._threads))):
                 thread = threading.Thread(target=self._work)
@@ -66,16 +68,21 @@ class Pool:
                 os.killpg(worker.pid, number)
 
     def _work(self) -> None:
-        while not interruption.requested():
-            with self._lock:
-                if not self._waiting:
-                    # Under the lock, so that `add` never counts on a thread that is leaving.
-                    self._threads.remove(threading.current_thread())
-                    return
-                world, chosen = self._waiting.pop(0)
-            self._run(world, chosen)
+        while order := self._next(leaving=True):
+            with self._start() as worker:
+                while order and self._run(worker, order):
+                    order = self._next()
 
-    def _run(self, world: str, chosen: list[str]) -> None:
+    def _next(self, *, leaving: bool = False) -> str:
+        """The next order, if there is one."""
+        with self._lock:
+            if self._waiting and not interruption.requested():
+                return self._waiting.pop(0)
+            if leaving:  # under the lock, so that `add` never counts on a thread that does
+                self._threads.remove(threading.current_thread())
+            return ""
+
+    def _start(self) -> Worker:
         worker = subprocess.Popen(
             [sys.executable, "-m", "conformance.worker"],
             stdin=subprocess.PIPE,
@@ -84,17 +91,26 @@ class Pool:
             text=True,
             start_new_session=True,  # the terminal's Ctrl-C comes through `stop`
         )
-        assert worker.stdin is not None
-        assert worker.stdout is not None
         self._workers.append(worker)
         if interruption.requested():
             self.stop(signal.SIGINT)
-        told = {"world": world, "chosen": chosen, "shuffle": self.shuffle}
-        with worker:
-            try:
-                worker.stdin.write(json.dumps(told) + "\n")
-                worker.stdin.close()
-            except BrokenPipeError:
-                return  # it was told to end before it began
+        return worker
+
+    def _run(self, worker: Worker, order: str) -> bool:
+        """Whether the process carried out the order, or ended over it."""
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        try:
+            worker.stdin.write(order + "\n")
+            worker.stdin.flush()
             for line in worker.stdout:
+                if line == "\n":
+                    return True
                 self.emit(Result.from_json(json.loads(line)))
+        except BrokenPipeError:  # it has ended, or was told to before it began
+            with suppress(BrokenPipeError):  # of what it did not read
+                worker.stdin.close()
+        self._deaths += 1
+        if self._deaths > DEATHS:
+            self._waiting.clear()
+        return False

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from . import oracle, packs
-from .client import Answer, Client, Fields, Refused, succeeded
+from .client import Answer, Client, Refused, succeeded
 from .histories import Commit, ancestry
-from .outcomes import Unmet, prepared
+from .outcomes import Fields, Unmet, prepared
 
 OCTETS = "application/octet-stream"
 
@@ -63,7 +63,8 @@ class Repository:
 
     def heads(self) -> dict[str, str]:
         """The head of each branch."""
-        return dict(self.refs()["branch_heads"])
+        heads: Fields = self.refs()["branch_heads"]
+        return heads
 
     def seen(self) -> Any:
         """What a refused call must leave as it was."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import embedded, interruption
 from .catalogue import Check
 from .ledger import Ledger, clean_up
-from .lifecycle import Process, wait_for
+from .lifecycle import Process, silence, wait_for
 from .options import Options
 from .plugin import Suite
 from .pool import Pool
@@ -70,11 +70,10 @@ class Run:
             for check in local:
                 self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
             local = []
-        beside = [check.id for check in sorted(local, key=lambda check: not check.long)]
         try:
             if spare := self.options.jobs - bool(remote):
-                self._pool.add(self._world(), beside, spare)
-                beside = []
+                self._pool.add(self._world(), local, spare)
+                local = []
             if remote and (problem := self._bring_up()):
                 for check in remote:
                     self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
@@ -83,7 +82,7 @@ class Run:
             if remote:
                 world.unready = introduce(world)
             try:
-                self._check(world, remote, beside)
+                self._check(world, remote, local)
             finally:
                 interruption.tidy()
                 if remote and not self.is_embedded:  # whose data are about to go as a whole
@@ -92,13 +91,13 @@ class Run:
         finally:
             self._pool.join()
 
-    def _check(self, world: World, remote: Sequence[Check], local: Sequence[str]) -> None:
+    def _check(self, world: World, remote: Sequence[Check], local: Sequence[Check]) -> None:
         """Those that disturb the server go first, and alone but for those of the local store.
 
         Later the server is still busy with the jobs of everybody's pushes.
         """
         alone = {check.id for check in remote if check.exclusive}
-        together = [check.id for check in remote if not check.exclusive]
+        together = [check for check in remote if not check.exclusive]
         try:
             if alone:
                 world.process = self._process
@@ -128,21 +127,26 @@ class Run:
 
     def _bring_up(self) -> str | None:
         """Starts the subject if that is ours to do, and waits for it; why it is not there."""
-        subject, seconds = self.subject, self.options.wait
+        subject = self.subject
+        seconds = max(self.options.wait, 30.0 if self.is_embedded else 0.0)
         if command := subject.commands.get("start"):
+            if subject.url and not silence(subject.url + subject.ready, 1.0):
+                return f"{subject.url} answers before [process] start is run: end what is there"
             self._process = Process(command, self.folder / "subject.log")
             try:
-                told = self._process.start(max(seconds, 30.0 if self.is_embedded else 0.0))
+                told = self._process.start(0.0 if subject.url else seconds)
             except OSError as problem:
                 return f"[process] start does not run: {problem}"
-            if not subject.url:
-                subject.url = str(told.get("url", "")).rstrip("/")
-            if self._process.exited():
-                return redact(f"the subject ended at once {self._process.end()}")
-        if not subject.url:
-            return "no address: [subject] url is missing and [process] start did not print one"
-        silence = wait_for(subject.url + subject.ready, seconds)
-        return f"{silence}, for {seconds:g} s" if silence else None
+            subject.url = subject.url or str(told.get("url", "")).rstrip("/")
+        silent: str | None = "no address: [subject] url is missing, [process] start printed none"
+        if subject.url:
+            silent = wait_for(subject.url + subject.ready, seconds, self._ended)
+        if self._process and self._ended():
+            return redact(f"the subject ended at once {self._process.end()}")
+        return f"{silent}, for {seconds:g} s" if silent else None
+
+    def _ended(self) -> bool:
+        return self._process is not None and self._process.exited()
 
     def _finish(self, result: Result) -> None:
         with self._lock:

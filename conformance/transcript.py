@@ -22,7 +22,7 @@ def shown(body: bytes, width: int) -> str:
 
 def note(line: str) -> None:
     """Remembers one exchange; the oldest is forgotten."""
-    _lines.append(redact(line if len(line) <= _WIDTH else line[:_WIDTH] + "…"))
+    _lines.append(line)
 
 
 def forget() -> None:
@@ -31,5 +31,5 @@ def forget() -> None:
 
 
 def exchanges() -> list[str]:
-    """The last exchanges, oldest first."""
-    return list(_lines)
+    """The last exchanges, oldest first, without secrets."""
+    return [redact(line if len(line) <= _WIDTH else line[:_WIDTH] + "…") for line in _lines]

@@ -31,7 +31,10 @@ def refused(kind: str) -> list[str]:
 def attacks(requirement: str) -> list[dict[str, Any]]:
     """The hostile packs that break a requirement and need no lowered limit."""
     rows: list[dict[str, Any]] = table("hostile/table")
-    return [row for row in rows if row["requirement"] == requirement and "limits" not in row]
+    found = [row for row in rows if row["requirement"] == requirement and "limits" not in row]
+    if not found:
+        raise LookupError(f"no hostile pack breaks {requirement}")
+    return found
 
 
 def pack(name: str) -> bytes:

@@ -75,4 +75,4 @@ def exit_code(results: Sequence[Result], stale: Sequence[str] = ()) -> int:
         return 1
     if verdicts & {Verdict.COULD_NOT_RUN, Verdict.SUITE_ERROR}:
         return 3
-    return 0 if any(result.verdict is Verdict.PASS for result in results) else 3
+    return 0 if Verdict.PASS in verdicts else 3

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .client import Client, Connection, Fields, Refused, succeeded
+from . import adapter
+from .adapter import Store
+from .client import Client, Connection, Refused, succeeded
 from .histories import salt
 from .inspection import Inspection
 from .ledger import Ledger
 from .lifecycle import Process, run_command, until, wait_for
-from .outcomes import CouldNotRun, NotApplicable, Unmet
+from .outcomes import CouldNotRun, Fields, NotApplicable, Unmet
 from .redaction import redact
 from .repository import Repository
 from .subject import Subject, identity
@@ -40,6 +42,8 @@ class World:
     process: Process | None = None
     helper: Process | None = None
     connection: Connection = field(init=False)
+    blank: Store | None = None
+    framed: str | None = None
     namespace: str = ""
     made: int = 0
     patience: float = 120.0
@@ -114,6 +118,14 @@ class World:
         made = self.create(client, **fields)
         return Repository(client, client.identity.handle, made["slug"], made["repoId"])
 
+    def store(self) -> Store:
+        """An empty local store of the check's own: a copy, for each `init` would be a process."""
+        if not self.subject.store:
+            raise CouldNotRun('needs [store] command = ["…"] in the subject file')
+        if self.blank is None:
+            self.blank = adapter.fresh(self.subject.store, self.ledger.path.parent)
+        return self.blank.copy()
+
     def command(self, name: str) -> str:
         """Runs one of the subject's own commands; its output."""
         command = self.subject.commands.get(name)
@@ -153,6 +165,10 @@ class World:
             yield
         finally:
             self.command("objects_up")
+            self.connection.renew()  # a store that was stopped has closed what was kept open
+            late = wait_for(self.subject.url + self.subject.ready, RESTART_SECONDS)
+        if late:
+            raise CouldNotRun(f"after [process] objects_up the subject is not ready: {late}")
 
     def second(self) -> str:
         """The address of another server process on the same data, started when first asked for."""
@@ -163,8 +179,8 @@ class World:
             self.helper = Process(
                 self.subject.commands["second"], self.ledger.path.parent / "2.log"
             )
-            self.helper.start(RESTART_SECONDS)
-        if problem := wait_for(url + self.subject.ready, RESTART_SECONDS):
+            self.helper.start()
+        if problem := wait_for(url + self.subject.ready, RESTART_SECONDS, self.helper.exited):
             raise CouldNotRun(f"[process] second does not run: {problem}")
         return url
 
@@ -176,8 +192,9 @@ class World:
     def restart(self) -> None:
         """Starts the subject again after it was killed, on the same address and data."""
         process = self.owned()
-        process.start(RESTART_SECONDS)
-        if problem := wait_for(self.subject.url + self.subject.ready, RESTART_SECONDS):
+        process.start()
+        ready = self.subject.url + self.subject.ready
+        if problem := wait_for(ready, RESTART_SECONDS, process.exited):
             raise Unmet("the subject comes back", f"{problem}; {process.last_words()}")
         self.connection.renew()
 

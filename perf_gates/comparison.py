@@ -129,11 +129,11 @@ def _moved(old: Document, new: Document) -> Change:
 
 
 def exit_code(found: list[Compared]) -> int:
-    """1 where something is worse, 3 where it cannot be told, 0 where neither is."""
+    """1 where something is worse, 3 where it cannot be told or is gone, 0 where nothing is."""
     changes = {compared.change for compared in found}
     if Change.WORSE in changes:
         return 1
-    return 3 if Change.UNTOLD in changes else 0
+    return 3 if changes & {Change.UNTOLD, Change.GONE} else 0
 
 
 def machines(old: Document, new: Document) -> Iterator[tuple[str, str, str]]:

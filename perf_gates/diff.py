@@ -18,7 +18,7 @@ from .report.numbers import number
 
 USAGE = 2
 NEEDED = {"schema", "stack", "machine", "neighbour_cores", "measured_at", "tier", "rows"}
-QUIET = (Change.WITHIN, Change.ADDED, Change.GONE)
+QUIET = (Change.WITHIN, Change.ADDED)
 """Changes that are only counted unless all rows are asked for."""
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from conformance.adapter import Store, fresh
+from conformance import framing
+from conformance.adapter import Store
 from conformance.client import Client
 from conformance.expectations import prepared
 from conformance.inspection import Inspection
-from conformance.outcomes import CouldNotRun, NotApplicable
 from conformance.plugin import WORLD
 from conformance.repository import Repository
 from conformance.world import World
@@ -69,12 +69,18 @@ def private_repo(new_repo: NewRepository) -> Repository:
 
 
 @pytest.fixture
-def framed_repo(repo: Repository) -> Repository:
-    """An empty repository on a server that takes framed packs."""
-    with prepared("GET refs"):
-        capabilities = repo.refs()["capabilities"]
-    if "framed" not in capabilities:
-        raise NotApplicable("the subject does not announce the capability framed")
+def announcing_repo(repo: Repository, world: World) -> Repository:
+    """An empty repository on a server that says that it takes framed packs."""
+    framing.require_announced(world, repo)
+    return repo
+
+
+@pytest.fixture
+def framed_repo(request: pytest.FixtureRequest, repo: Repository, world: World) -> Repository:
+    """One on a server that takes them; on any server where the case is the plain one."""
+    case = getattr(request.node, "callspec", None)
+    if case is None or case.params.get("framed") is not False:
+        framing.require_framed(world, repo)
     return repo
 
 
@@ -87,9 +93,7 @@ def inspect(world: World) -> Inspection:
 @pytest.fixture
 def store(world: World) -> Iterator[Store]:
     """An empty local store behind the subject's adapter."""
-    if not world.subject.store:
-        raise CouldNotRun('needs [store] command = ["…"] in the subject file')
-    made = fresh(world.subject.store)
+    made = world.store()
     yield made
     made.close()
     shutil.rmtree(made.folder, ignore_errors=True)

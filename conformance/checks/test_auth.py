@@ -115,7 +115,7 @@ def test_a_signed_request_cannot_be_altered(repo: Repository, what: str) -> None
     header, target, body = {"authorization": signature(repo)}, f"{repo.path}/negotiate", BODY
     if what == "host":  # which a proxy may refuse in its own way
         answer = repo.client.send("POST", target, body, {**header, "host": "other.example"})
-        assert answer.status >= 400
+        assert 400 <= answer.status < 500
         return
     target += "?a=1" if what == "query" else ""
     body += b" " if what == "body" else b""
@@ -192,7 +192,7 @@ def test_reasons_are_not_told_apart(repo: Repository, other: Client, owner: Clie
     for identity in seeds.values():
         answer = Client(owner.connection, identity).send("POST", target, BODY)
         bodies.add(str(check_refusal(answer, 401, "unauthenticated")))
-    spoilt = signature(repo).replace('sig="', 'sig="A')[:-2] + '"'
+    spoilt = owner.sign("POST", owner.connection.url + target, BODY + b" ")
     answer = owner.send("POST", target, BODY, {"authorization": spoilt})
     bodies.add(str(check_refusal(answer, 401, "unauthenticated")))
     assert len(bodies) == 1

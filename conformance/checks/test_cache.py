@@ -7,10 +7,10 @@ import re
 import pytest
 
 from conformance.checks.conftest import NewRepository
-from conformance.client import Fields
 from conformance.expectations import check_refusal, exclusive, fail, prepared, requirement
 from conformance.histories import Commit, chain, child_of, commit
 from conformance.lifecycle import until
+from conformance.outcomes import Fields
 from conformance.repository import Repository
 from conformance.world import World
 

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from conformance import oracle
 from conformance.crash.ptrace import Unsupported
 from conformance.expectations import exclusive, fail, requirement
 from conformance.histories import chain, child_of
 from conformance.inspection import Inspection
 from conformance.lifecycle import until
 from conformance.outage.blackout import cut_everywhere
-from conformance.outage.deaths import kill_everywhere
+from conformance.outage.deaths import UNHURT, kill_everywhere
 from conformance.outage.places import places
 from conformance.outcomes import CouldNotRun
 from conformance.repository import Repository
@@ -67,6 +66,8 @@ def test_a_push_that_was_killed_is_whole_or_absent(alive: World) -> None:
         killed = kill_everywhere(
             *(alive, process.command, process.log, shown), DEATHS, enough=1, with_client=False
         )
+    if not killed.killed and not killed.broken:
+        raise CouldNotRun(UNHURT)
     for broken in killed.broken:
         fail(broken.expected, broken.actual, f"{broken.moment}. {MORE}")
 
@@ -103,4 +104,3 @@ def test_background_work_resumes(alive: World, repo: Repository, seconds: float)
 
     if not until(cached, 20.0, 0.1):
         fail("the clone pack is built after the restart", "not within 20 s")
-    assert oracle.commit_id(tip.record) == tip.id

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from conformance import packs
-from conformance.expectations import refused, requirement, unchanged
+from conformance.expectations import accepted, refused, requirement, unchanged
 from conformance.histories import Commit, chain, child_of, commit, merge_of, signed, with_tree
 from conformance.packs import Framed, squeeze
 from conformance.repository import Repository
@@ -29,8 +29,7 @@ def only_if_right(repo: Repository, tip: Commit, bend: Bend, *codes: str) -> Non
     bend(bent)
     with unchanged(repo, tip), refused(422, *codes):
         repo.push_body(bent.encode(), tip.id)
-    repo.push_body(packs.framed(value).encode(), tip.id)
-    repo.accepted.append(tip)
+    accepted(repo, packs.framed(value).encode(), tip)
 
 
 @requirement("MPACK-010", "MPACK-019", "MPACK-021")

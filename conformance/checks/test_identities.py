@@ -12,6 +12,7 @@ from conformance import oracle
 from conformance.client import Client, Identity, succeeded
 from conformance.expectations import check_refusal, fail, refused, requirement
 from conformance.histories import commit
+from conformance.lifecycle import until
 from conformance.outcomes import NotApplicable, prepared
 from conformance.repository import Repository
 from conformance.world import World
@@ -189,6 +190,9 @@ def test_no_secret_is_in_the_log(
     owner.send("GET", f"{repo.path}/refs", headers={"authorization": header})
     for method, url, body in links.values():
         owner.send(method, url, body, signed=False)
+    later = repo.given(commit("later"), branch="later")
+    repo.fetch(later)
+    until(lambda: later.id in world.log_text(), 3.0)  # a clone's line: those before it are there
     log = world.log_text()
     permissions = [
         pair.partition("=")[2]

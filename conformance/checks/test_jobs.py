@@ -50,11 +50,12 @@ def test_both_jobs_have_one_priority(repo: Repository, inspect: Inspection) -> N
     """The clone packs do not wait behind the index, nor the index behind them."""
     repo.given(commit("a"))
     rows = inspect.tables(
-        "SELECT DISTINCT priority FROM jobs WHERE payload->>'repo_id' = $1"
+        "SELECT DISTINCT type, priority FROM jobs WHERE payload->>'repo_id' = $1"
         " AND type IN ('mpack.index', 'fetch.mpack.prebuild')",
         repo.id,
     )
-    assert len(rows) == 1
+    assert sorted(kind for kind, _ in rows) == ["fetch.mpack.prebuild", "mpack.index"]
+    assert len({priority for _, priority in rows}) == 1
 
 
 @requirement("JOB-003", "HTTP-013")

@@ -49,11 +49,11 @@ def test_capabilities_are_texts(repo: Repository) -> None:
 
 
 @requirement("HTTP-026", "MPACK-021")
-def test_framed_works_both_ways(framed_repo: Repository) -> None:
+def test_framed_works_both_ways(announcing_repo: Repository) -> None:
     """Whoever announces `framed` accepts framed packs and may send them."""
     tip = chain(3)[-1]
-    framed_repo.push(tip, framed=True)
-    got = framed_repo.fetch(tip, framed=True).pack
+    announcing_repo.push(tip, framed=True)
+    got = announcing_repo.fetch(tip, framed=True).pack
     assert tip.id in got.commits
 
 

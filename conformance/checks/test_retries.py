@@ -42,7 +42,7 @@ def test_counts_do_not_depend_on_other_repositories(new_repo: NewRepository) -> 
 
 
 @requirement("PUSH-016", "BP4", "K1")
-@pytest.mark.parametrize("how", ["whole push", "unpack only", "unpack after expiry"])
+@pytest.mark.parametrize("how", ["whole push", "unpack only"])
 def test_a_retry_succeeds_and_changes_nothing(repo: Repository, how: str) -> None:
     """The same push again is 200 with nothing written."""
     tip = commit("a")

@@ -182,28 +182,37 @@ def test_a_kill_in_a_stream_of_writes_loses_nothing(store: Store, milliseconds: 
     batch.ask("list_refs")
     acknowledged: dict[str, bytes] = {}
     heads: list[str] = []
+    early: list[Unmet] = []
+    killed = threading.Event()
 
     def stream() -> None:
         number = 0
         try:
             while True:
                 content = b"stream %d " % number * 50
-                answer = batch.ask("put_blob", data=text_of(content))
+                answer = must(batch.ask("put_blob", data=text_of(content)))
                 acknowledged[str(answer["id"])] = content
                 files = {"a": text_of(content)}
                 when = {"message": "m", "author": "a", "committed_at": "2026-01-01T00:00:00Z"}
-                heads.append(batch.ask("commit", branch="main", files=files, **when)["commit_id"])
+                answer = must(batch.ask("commit", branch="main", files=files, **when))
+                heads.append(str(answer["commit_id"]))
                 number += 1
-        except Unmet:
-            pass  # killed
+        except Unmet as unmet:
+            if not killed.is_set():
+                early.append(unmet)
 
     thread = threading.Thread(target=stream)
     thread.start()
     while not acknowledged and thread.is_alive():
         time.sleep(0.001)
     time.sleep(milliseconds / 1000)  # the moment of death is the case
+    killed.set()
     batch.kill()
     thread.join()
+    if early:
+        raise early[0]
+    if not acknowledged:
+        fail("writes are acknowledged before the kill", "none")
     for id, content in (prior | acknowledged).items():
         assert store.get(id) == content
     if heads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,10 +12,14 @@ import pytest
 from conformance import oracle, packs
 from conformance.checks.conftest import NewRepository
 from conformance.expectations import check_refusal, fail, refused, requirement, unchanged
-from conformance.histories import child_of, commit
+from conformance.histories import commit
 from conformance.outcomes import CouldNotRun, NotApplicable
 from conformance.repository import OCTETS, Repository
 from conformance.world import World
+
+PATIENCE = 10.0
+ROOM = 64 << 20
+SMALL = "needs [limits] pack_bytes of 64 MiB at most, to send more than it"
 
 
 @requirement("PUSH-001", "ID-005", "DP5")
@@ -119,13 +124,17 @@ def test_what_is_put_after_acceptance_changes_nothing(repo: Repository) -> None:
     repo.holds(tip)
 
 
-def half_a_push(repo: Repository, length: int) -> bytes:
-    """The first line of the answer to a push that announces `length` bytes and sends few."""
+def too_long_a_push(repo: Repository, length: int) -> bytes | None:
+    """The first line of the answer to so long a body, empty where the server hangs up.
+
+    None where it says nothing, to all of the body if it is one of `ROOM` at most.
+    """
     parts = urlsplit(repo.client.connection.url)
     if parts.scheme != "http":
         raise CouldNotRun("needs a subject that is spoken to over plain http")
     target = f"{repo.path}/push/unpack?branch=main&head={oracle.ABSENT}"
-    header = repo.client.sign("POST", repo.client.connection.url + target, bytes(64))
+    body = bytes(length if length <= ROOM + 1 else 4 << 20)
+    header = repo.client.sign("POST", repo.client.connection.url + target, body)
     lines = [
         f"POST {target} HTTP/1.1",
         f"Host: {parts.netloc}",
@@ -135,17 +144,19 @@ def half_a_push(repo: Repository, length: int) -> bytes:
         "\r\n",
     ]
     address = (parts.hostname or "", parts.port or 80)
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall("\r\n".join(lines).encode())
-        connection.settimeout(1.5)
-        piece = bytes(1 << 16)
         try:
-            for _ in range(64):
-                connection.sendall(piece)
+            for start in range(0, len(body), 1 << 16):
+                if select.select([connection], [], [], 0)[0]:
+                    break  # it has answered
+                connection.sendall(body[start : start + (1 << 16)])
         except OSError:
-            pass  # a server may hang up on what it will not read
+            pass  # a server may hang up on what it will not read, or just not read it
         try:
             return connection.recv(4096).partition(b"\r\n")[0]
+        except TimeoutError:
+            return None
         except OSError:
             return b""
 
@@ -154,9 +165,11 @@ def half_a_push(repo: Repository, length: int) -> bytes:
 def test_a_body_beyond_the_limit_is_refused(repo: Repository) -> None:
     """A pack that announces more than pack_bytes is refused, and the server stays usable."""
     limit = repo.refs()["limits"]["pack_bytes"]
-    first = half_a_push(repo, limit + 1)
-    if first and b" 413 " not in first and b" 401 " not in first:
-        fail("413, or the connection closed", first.decode("latin-1"))
+    first = too_long_a_push(repo, limit + 1)
+    if first is None and limit > ROOM:  # it may count what comes, rather than trust a header
+        raise CouldNotRun(SMALL)
+    if first is None or (first and b" 413 " not in first):
+        fail("413, or the connection closed", "nothing" if first is None else str(first))
     repo.push(commit("a"))
 
 
@@ -167,8 +180,8 @@ def test_a_pack_beyond_the_limit_is_too_large(repo: Repository, world: World) ->
     limit = world.subject.limits.get("pack_bytes") or announced["pack_bytes"]
     if announced["raw_bytes"] < limit:
         raise NotApplicable("raw_bytes is below pack_bytes: no pack of that size could be sound")
-    if limit > 64 << 20:
-        raise CouldNotRun("needs [limits] pack_bytes of 64 MiB at most, to send more than it")
+    if limit > ROOM:
+        raise CouldNotRun(SMALL)
     tip = commit("a", files={"a": world.dice.randbytes(limit)})
     value = packs.plain(tip)
     over = len(packs.encode(value)) - limit
@@ -178,4 +191,3 @@ def test_a_pack_beyond_the_limit_is_too_large(repo: Repository, world: World) ->
     tip = commit("a", files={"a": world.dice.randbytes(limit - over)})
     assert len(repo.pack(tip)) == limit
     repo.push_body(repo.pack(tip), tip.id)
-    assert child_of(tip).parents == (tip,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import advice
 from .checks import Symptom
@@ -44,7 +44,9 @@ class Explorer:
     def explore(self, model: str, most: int, bound: int, enough: int) -> list[Finding]:
         """The findings of one model, judging at most so many states that no weaker one had."""
         fresh: dict[tuple[str, int], State] = {}
+        telling = _telling(self.recording)
         for state in self.timeline.states(model, bound, self.seed):
+            state = replace(state, rank=3 * state.rank + telling.get(state.point, 2))
             self.built[model] = self.built.get(model, 0) + 1
             key = self._key(state)
             if key not in self._seen and (key not in fresh or state.rank < fresh[key].rank):
@@ -184,6 +186,30 @@ class Explorer:
             [f"{path}  {what[:24]}" for path, what in left.items() if whole.get(path) != what],
             f"--state {selector(state)}",
         )
+
+
+def _telling(recording: Recording) -> dict[int, int]:
+    """Points where an operation just did what it had not done before, but for folders and reading.
+
+    Other states are judged after those: a flaw shows the first time already.  The likeliest (0) are
+    those after an answer, when most is promised; just before it, the disk is the same.
+    """
+    points: dict[int, int] = {}
+    seen: set[tuple[str, str, str]] = set()
+    operation, is_new = "", False
+    for at, op in enumerate(recording.ops):
+        if op.request >= 0:
+            operation = recording.requests[op.request].name
+        kind = operation, op.call.split("(")[0], advice.shape(op.path)
+        first = kind not in seen and "mkdir" not in kind[1] and not operation.startswith(_READERS)
+        is_new = first or (is_new and op.kind != "send")
+        if op.kind == "ack" and is_new:
+            points.pop(at, None)
+            points[at + 1] = 0
+        elif first:
+            points[at + 1] = 1
+        seen.add(kind)
+    return points
 
 
 def _spread(

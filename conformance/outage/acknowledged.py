@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from conformance import adapter
 from conformance.adapter import Store
 from conformance.histories import Commit, commit
 from conformance.outcomes import CouldNotRun, Unmet
@@ -34,7 +33,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         if self.with_client and self.world.subject.store:
-            self.client = adapter.fresh(self.world.subject.store)
+            self.client = self.world.store()
 
     def close(self) -> None:
         """Ends the client and removes its disk."""

@@ -23,7 +23,7 @@ from conformance.verdicts import Result, Verdict
 from conformance.world import RESTART_SECONDS, World, introduce
 
 from .blackout import cut_everywhere
-from .deaths import EVERYWHERE, Broken, kill_everywhere
+from .deaths import EVERYWHERE, UNHURT, Broken, kill_everywhere
 from .places import Place, places
 
 PROFILE = "crash-server"
@@ -69,9 +69,9 @@ def examine(subject: Subject, tier: Tier, seed: int, folder: Path) -> list[Resul
     """Both examinations of a server that nobody else uses."""
     process = Process(subject.commands["start"], folder / "subject.log")
     try:
-        told = process.start(RESTART_SECONDS)
+        told = process.start(0.0 if subject.url else RESTART_SECONDS)
         subject.url = subject.url or str(told.get("url", "")).rstrip("/")
-        silence = wait_for(subject.url + subject.ready, RESTART_SECONDS)
+        silence = wait_for(subject.url + subject.ready, RESTART_SECONDS, process.exited)
         ledger = Ledger(folder / "ledger.jsonl")
         world = World(subject, secrets.token_hex(3), seed, ledger, process=process)
         world.begin("crash-server")
@@ -82,10 +82,11 @@ def examine(subject: Subject, tier: Tier, seed: int, folder: Path) -> list[Resul
         killed = _judged("kill", partial(_kill, world, process, shown, tier.kills))
         cut = _judged("power", partial(_cut, world, process, shown, tier.cuts))
         if process.exited():
-            process.start(RESTART_SECONDS)
-            wait_for(subject.url + subject.ready, RESTART_SECONDS)
+            process.start()
+            wait_for(subject.url + subject.ready, RESTART_SECONDS, process.exited)
         world.connection.renew()
-        clean_up(ledger, world.owner)
+        for name in clean_up(ledger, world.owner):
+            _say(f"left on the subject, please remove: {name}")
         return [killed, cut]
     finally:
         process.stop()
@@ -100,6 +101,8 @@ Examined = tuple[str, Sequence[Broken]]
 
 def _kill(world: World, process: Process, shown: Sequence[Place], most: int) -> Examined:
     done = kill_everywhere(world, process.command, process.log, shown, most, say=_say)
+    if not done.killed and not done.broken:
+        raise CouldNotRun(UNHURT)
     counted = Counter(step.place or "files" for step in done.killed)
     where = ", ".join(f"{count} in the {name}" for name, count in sorted(counted.items()))
     return f"{len(done.killed)} deaths ({where}), {done.unreached} after the last step", done.broken

@@ -19,6 +19,7 @@ from .places import Place
 EVERYWHERE = 10_000
 _OVER = 3  # deaths after a push was over: more of them would be the same
 ENOUGH = 5  # broken promises: more of them teach nothing
+UNHURT = "every push was over before a step of it at which the server could die"
 
 
 @dataclass(frozen=True, slots=True)

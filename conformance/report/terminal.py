@@ -78,13 +78,13 @@ def lines(report: Report, place: str, *, verbose: bool, quiet: bool, colour: boo
     known = [r for r in report.results if r.known]
     flaky = [r for r in report.results if r.flaky]
     if known:
-        yield f"known failures ({len(known)}), which do not count:"
-        yield from (f"  {r.id}: {r.known}" for r in known)
+        yield f"known ({len(known)}), which do not count:"
+        yield from (f"  {r.id}: {r.verdict}: {r.known}" for r in known)
     if flaky:
         yield f"flaky ({len(flaky)}), which do not count:"
         yield from (f"  {r.id}: {r.verdict}: {r.flaky}" for r in flaky)
     for name in report.stale:
-        yield f"stale: the baseline expects {name} to fail, and it does not: remove the entry"
+        yield f"stale: the baseline knows that {name} does not pass, and it does: remove the entry"
     if report.left:
         yield f"left on the subject, please remove ({len(report.left)}):"
         yield from (f"  {name}" for name in report.left)

@@ -117,7 +117,7 @@ def summary(result: Trace) -> Iterator[str]:
         f" {len(result.rows) - len(proven)} not in every part"
     )
     yield (
-        f"{len({mark.name for mark in result.checks})} checks,"
+        f"{len({mark.name for mark in result.checks})} proofs,"
         f" {len({mark.name for mark in result.mutants})} mutants, {len(result.problems)} problems"
     )
 

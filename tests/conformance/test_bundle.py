@@ -59,6 +59,16 @@ def test_a_bundle_verifies_with_the_public_key_alone(
     assert "reach         1 of" in told
 
 
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.PASS, Verdict.FAIL)])
+def test_what_was_not_examined_is_out_of_reach(
+    tmp_path: Path, seed: str, verdict: Verdict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A check that could not run shows nothing of its requirement."""
+    assert bundle.main(["bundle", str(reported(tmp_path, verdict)), "--key", seed]) == 0
+    assert bundle.main(["verify", str(tmp_path / "bundle.json"), "--key", KEY]) == 0
+    assert "reach         0 of" in capsys.readouterr().out
+
+
 def test_a_bundle_holds_the_report_as_it_was(made: Path, tmp_path: Path) -> None:
     """Nothing is left out of what is signed."""
     assert bundle.load(made, [KEY]) == json.loads((tmp_path / "report.json").read_text())

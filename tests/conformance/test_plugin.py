@@ -17,8 +17,7 @@ from tests.conformance.impostors import impostor, says
 CHECKS = """
     import pytest
     from conformance.expectations import fail, requirement
-    from conformance.client import Fields
-    from conformance.outcomes import CouldNotRun, NotApplicable, prepared
+    from conformance.outcomes import CouldNotRun, Fields, NotApplicable, prepared
 
     @requirement("PUSH-009", "BP11")
     def test_passes():

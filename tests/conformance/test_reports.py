@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conformance import baseline, diff, verdicts
-from conformance.baseline import Baseline, BaselineError
+from conformance import diff, verdicts
+from conformance.baseline import Baseline
 from conformance.report import files, terminal
 from conformance.report.model import Report
 from conformance.verdicts import Result, Verdict
@@ -160,56 +160,15 @@ def test_a_line_to_add_needs_no_evidence() -> None:
         (["pass", "could-not-run"], 3),
         (["pass", "suite-error"], 3),
         (["pass", "could-not-run", "fail"], 1),
+        (["flaky pass"], 3),
+        (["pass", "flaky fail"], 0),
     ],
 )
 def test_exit_codes(names: list[str], code: int) -> None:
     """Only a run in which something passed, and nothing else happened, is green."""
-    found = [Result(name, (), "push", Verdict(name)) for name in names]
+    found = [Result(name, (), "push", Verdict(name.split()[-1])) for name in names]
+    Baseline({}, {name: "one core" for name in names if " " in name}).apply(found)
     assert verdicts.exit_code(found) == code
-
-
-def test_a_known_failure_does_not_count() -> None:
-    """It is told apart, with its reason."""
-    passing, failing = results()[:2]
-    Baseline({"PUSH-009": "ours"}, {}).apply([passing, failing])
-    assert (failing.known, verdicts.exit_code([passing, failing])) == ("ours", 0)
-    assert "push/b: ours" in shown(report(passing, failing))
-
-
-def test_a_stale_entry_fails_the_run() -> None:
-    """What is mended must leave the baseline; what did not run may stay."""
-    passing = results()[0]
-    known = Baseline({"push/a": "mended", "fetch/c": "not run"}, {})
-    known.apply([passing])
-    stale = known.stale([passing])
-    assert (stale, verdicts.exit_code([passing], stale)) == (["push/a"], 1)
-    assert "stale" in shown(report(passing, stale=stale))
-
-
-def test_a_flaky_check_counts_neither_way() -> None:
-    """It is listed apart, whatever it did."""
-    passing, failing = results()[:2]
-    Baseline({}, {"push/b": "one core"}).apply([passing, failing])
-    assert verdicts.exit_code([passing, failing]) == 0
-    assert "push/b: fail: one core" in shown(report(passing, failing))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[[known]]\nid = 'x'",
-        "[[known]]\nid = 'x'\nreason = ' '",
-        "[other]",
-        "known = 7",
-        "nonsense",
-    ],
-)
-def test_a_bad_baseline_is_refused(tmp_path: Path, text: str) -> None:
-    """Every entry has an id and a reason."""
-    path = tmp_path / "baseline.toml"
-    path.write_text(text)
-    with pytest.raises(BaselineError):
-        baseline.load(path)
 
 
 def test_diff_tells_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,6 +187,27 @@ def test_diff_tells_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "auth/d: not-applicable → absent" in told
     assert diff.main([names[0], names[0]]) == 0
     assert diff.main(names[::-1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "flaky", "codes"),
+    [
+        (None, "", (1, 0)),
+        (Verdict.NOT_APPLICABLE, "", (1, 0)),
+        (Verdict.NOT_APPLICABLE, "one core", (0, 0)),
+        (Verdict.FAIL, "one core", (0, 0)),
+    ],
+)
+def test_a_pass_that_is_gone_is_worse(
+    tmp_path: Path, verdict: Verdict | None, flaky: str, codes: tuple[int, int]
+) -> None:
+    """Removed or no longer applicable, nothing proves it any more; a flaky one never did."""
+    passing, lacking = results()[0], results()[2]
+    files.write(report(passing, lacking), tmp_path / "old")
+    ended = [Result("push/a", (), "push", verdict, flaky=flaky)] if verdict else []
+    files.write(report(*ended, lacking), tmp_path / "new")
+    old, new = (str(tmp_path / name / "report.json") for name in ("old", "new"))
+    assert (diff.main([old, new]), diff.main([new, old])) == codes
 
 
 def test_diff_refuses_what_is_no_report(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from textwrap import dedent
 
 import pytest
 
+from conformance.catalogue import Check
 from conformance.ledger import Ledger
 from conformance.plugin import Suite
-from conformance.pool import SHARES, shares
+from conformance.pool import Pool, turns
 from conformance.subject import Subject
 from conformance.verdicts import Result
 from conformance.world import World
@@ -45,15 +46,44 @@ def test_a_random_order_is_one_and_is_the_seeds(tmp_path: Path) -> None:
     assert sorted(plain) == sorted(one) == sorted(other)
 
 
-@pytest.mark.parametrize("shuffle", [None, 5])
-@pytest.mark.parametrize(("count", "jobs"), [(0, 3), (1, 3), (7, 3), (100, 1), (100, 4)])
-def test_every_check_is_in_one_share(count: int, jobs: int, shuffle: int | None) -> None:
-    """As many shares as the processes can use, none of them empty or much larger."""
-    ids = [str(number) for number in range(count)]
-    dealt = shares(ids, jobs, shuffle)
-    assert sorted(id for share in dealt for id in share) == sorted(ids)
-    assert len(dealt) == min(count, SHARES * jobs)
-    assert max(map(len, dealt), default=0) - min(map(len, dealt), default=0) <= 1
+def test_long_checks_are_handed_out_first() -> None:
+    """Each check once; a process that is done with a short one takes another."""
+    checks = [Check(str(n), (), "push", "", exclusive=False, long=n == 5) for n in range(8)]
+    assert turns(checks) == [*"50123467"]
+    shuffled = turns(checks, 1)
+    assert sorted(shuffled) == [*"01234567"]
+    assert shuffled == turns(checks, 1) != turns(checks, 2)
+
+
+MORTAL = """
+import json, sys
+for line in sys.stdin:
+    id = json.loads(line)["check"]
+    if id == "fatal":
+        sys.exit(9)
+    told = {"id": id, "requirements": [], "profile": "push", "verdict": "pass"}
+    print(json.dumps(told), end="\\n\\n", flush=True)
+"""
+
+
+def test_a_check_that_ends_its_process_takes_no_other_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those after it run in another process."""
+
+    def start(pool: Pool) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", MORTAL]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    monkeypatch.setattr(Pool, "_start", start)
+    told: list[str] = []
+    pool = Pool(1, lambda result: told.append(result.id))
+    checks = [Check(id, (), "push", "", exclusive=False) for id in ("a", "fatal", "b", "c")]
+    world = World(Subject(url="http://127.0.0.1:1"), "token", 1, Ledger(tmp_path / "ledger"))
+    pool.add(world, checks, 1)
+    pool.join()
+    assert told == ["a", "b", "c"]
 
 
 def verdicts(report: Path, *options: str) -> dict[str, str]:

@@ -139,7 +139,7 @@ class Matrix:
         seconds = sum(one.seconds for one in self.rows)
         return (
             f"{flagged} of {len(self.rows)} mutants flagged by what is meant for them,"
-            f" {used} of {len(flags)} checks flag one; {seconds:.0f} s of trials"
+            f" {used} of {len(flags)} check functions flag one; {seconds:.0f} s of trials"
         )
 
     def as_json(self) -> dict[str, Any]:

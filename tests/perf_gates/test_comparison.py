@@ -132,6 +132,7 @@ def test_what_cannot_be_measured_any_more_is_not_fine() -> None:
         (result(moved(CLOCK, 1.5), COUNT), 1, "worse        clone-simple"),
         (result(moved(CLOCK, 1.5), COUNT, cores=8), 3, "cores was 2 and is 8"),
         (result(moved(CLOCK, 1.5), moved(COUNT, 2), cores=8), 1, "worse        statements"),
+        (result(CLOCK), 3, "gone         statements"),
     ],
 )
 def test_a_release_hangs_on_the_exit_code(

@@ -136,7 +136,7 @@ def test_the_report_leads_from_demand_to_check_to_mutant(tmp_path: Path) -> None
         ["mutant", "no_sync"],
     ]
     assert "1 requirements, 1 binding: 1 checked" in "\n".join(lines)
-    assert "1 checks, 1 mutants, 0 problems" in lines[-1]
+    assert "1 proofs, 1 mutants, 0 problems" in lines[-1]
 
 
 def test_the_mutants_own_tests_are_no_mutants(tmp_path: Path) -> None:

@@ -30,11 +30,20 @@ MUTANTS = (
         "    OR EXISTS (\n",
         "    AND EXISTS (\n",
         flagged_by="STORAGE-013",
-        check=_FILE
-        + "test_a_pack_that_the_index_needs_stays "
-        + _FILE
-        + "test_collecting_loses_nothing",
+        check=_FILE + "test_collecting_loses_nothing",
         inspired="https://github.com/distribution/distribution/issues/2872",
+    ),
+    Mutant(
+        "a-pushed-pack-goes-with-its-expired-row",
+        _COLLECTION,
+        "        await asyncio.to_thread(_delete_packs, objects, gone)\n",
+        "        rows = await db.fetch(\n"
+        "            'SELECT mpack_id FROM fetch_mpack_cache WHERE expires_at <= now()'\n"
+        "        )\n"
+        "        gone |= {from_raw(row[0]) for row in rows}\n"
+        "        await asyncio.to_thread(_delete_packs, objects, gone)\n",
+        flagged_by="STORAGE-013",
+        check=_FILE + "test_a_pack_that_the_index_needs_stays",
     ),
     Mutant(
         "an-object-store-that-is-away-is-empty",

@@ -370,7 +370,7 @@ MUTANTS = (
         "a-directory-may-be-named-like-a-file",
         _MANIFESTS,
         "            if folder in self.files:\n                raise ProtocolError(",
-        "            if folder in self._firsts:\n                raise ProtocolError(",
+        "            if folder in ():\n                raise ProtocolError(",
         flagged_by="ID-023",
         check="test_hostile.py::test_attacks_are_refused",
     ),

@@ -1,0 +1,82 @@
+"""Starting subjects and running their commands: nobody waits for what does not come."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from conformance.embedded import free_port
+from conformance.lifecycle import Process, run_command, wait_for
+from conformance.options import parse
+from conformance.runner import Run
+from conformance.subject import Subject
+from tests.conformance.impostors import impostor, says
+
+SILENT = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def brought_up(subject: Subject, *options: str) -> tuple[str | None, float]:
+    """Why a subject does not come up, and the seconds until that was known."""
+    run = Run(parse(options), subject, lambda result: None)
+    begun = time.monotonic()
+    try:
+        return run._bring_up(), time.monotonic() - begun
+    finally:
+        if run._process is not None:
+            run._process.stop()
+
+
+def test_a_server_that_prints_nothing_is_up_once_it_answers() -> None:
+    """Its address is known: no line of output is waited for."""
+    port = free_port()
+    start = [sys.executable, "-c", SILENT, str(port)]
+    subject = Subject(url=f"http://127.0.0.1:{port}", commands={"start": start})
+    problem, seconds = brought_up(subject, "--wait", "60")
+    assert (problem, seconds < 30) == (None, True)
+
+
+def test_a_server_that_ends_is_not_waited_for() -> None:
+    """Whether it said anything or not."""
+    start = [sys.executable, "-c", "import time; time.sleep(0.3)"]
+    subject = Subject(url=f"http://127.0.0.1:{free_port()}", commands={"start": start})
+    problem, seconds = brought_up(subject, "--wait", "60")
+    assert str(problem).startswith("the subject ended at once with exit code 0")
+    assert seconds < 30
+
+
+def test_another_server_at_the_address_is_not_taken_for_the_subject() -> None:
+    """It answers before anything was started."""
+    with impostor(says("200 OK", "text/plain", b"")) as url:
+        subject = Subject(url=url, commands={"start": ["false"]})
+        problem, _ = brought_up(subject, "--wait", "60")
+    assert problem == f"{url} answers before [process] start is run: end what is there"
+
+
+def test_a_wait_ends_with_whoever_would_answer(tmp_path: Path) -> None:
+    """The last that was seen of the address is told."""
+    process = Process(["false"], tmp_path / "log")
+    process.start()
+    begun = time.monotonic()
+    told = wait_for(f"http://127.0.0.1:{free_port()}", 60, process.exited)
+    assert "nothing listens" in str(told)
+    assert time.monotonic() - begun < 30
+
+
+def test_a_command_is_out_of_the_terminals_reach() -> None:
+    """Ctrl-C ends the checks, and what puts the object store back runs to its end."""
+    program = "import os; print(os.getsid(0) == os.getpid())"
+    assert run_command([sys.executable, "-c", program], "objects_up").stdout == "True\n"
