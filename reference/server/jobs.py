@@ -176,10 +176,9 @@ async def run_one(service: Service) -> bool:
         return False
     async with service.database.transaction() as db:
         job = await db.fetchrow(
-            "SELECT * FROM jobs WHERE job_id = $1 AND state = 'waiting' FOR UPDATE SKIP LOCKED",
-            job_id,
-        )
-        if job is None:  # another worker was quicker
+            "SELECT * FROM jobs WHERE job_id = $1 AND state = 'waiting' FOR UPDATE", job_id
+        )  # whoever looks for one that is due may hold its row for a moment, and skips it then
+        if job is None:  # a second went by, and another worker has done it
             return True
         problem, pause = await _run(service, job)
         if problem is None:
