@@ -9,7 +9,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -74,15 +73,16 @@ def insert_by_insert() -> None:
 def frames_in_commit_order() -> None:
     """The client packs blobs as commits name them, so that versions of a file are far apart."""
 
-    def slow(difference: Any) -> Any:
+    def slow(find: Any) -> Any:
         def reordered(*words: Any) -> Any:
-            found = difference(*words)
+            found = find(*words)
             named = [oid for s in found.snapshots for oid in s["delta_upsert"].values()]
-            return replace(found, objects=list(dict.fromkeys(named)))
+            return found._replace(objects=list(dict.fromkeys(named)))
 
         return reordered
 
-    _replace("reference.client.parcel", "difference", slow)
+    for name in ("closure", "difference"):
+        _replace("reference.client.parcel", name, slow)
 
 
 def sync_each_file() -> None:
