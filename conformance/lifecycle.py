@@ -31,7 +31,7 @@ def until(
     while not true():
         if time.monotonic() > deadline:
             return False
-        time.sleep(pause)
+        time.sleep(pause)  # what is waited for is a subject's, which tells nobody
         pause = min(pause * 1.5, longest)
     return True
 

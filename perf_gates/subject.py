@@ -206,7 +206,7 @@ class Repository:
             if waiting and passed > seconds:
                 raise WrongResult(f"{len(waiting)} tips are not cached after {passed:.0f} s")
             if waiting:
-                time.sleep(0.01)
+                time.sleep(0.01)  # a server does not tell when a pack is there
         return time.perf_counter() - started
 
     def settle(self, head: str, seconds: float = 30) -> None:
@@ -215,7 +215,7 @@ class Repository:
         while self.subject.settles and not self.is_cached(head, ()):
             if time.monotonic() > deadline:
                 self.subject.settles = False  # it prepares nothing: never wait for it again
-            time.sleep(0.01)
+            time.sleep(0.01)  # nor here
 
     def check_head(self, head: str, branch: str = "main") -> None:
         """Raises unless a branch is at `head`."""

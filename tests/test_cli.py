@@ -1,4 +1,7 @@
-"""The local commands as a person uses them: what they do, what they say, how they end."""
+"""The local commands as a person uses them: what they do, what they say, how they end.
+
+One file, for a reader looks for a command by its name.
+"""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_a_kill_in_a_stream_of_writes_loses_nothing(store: Store, milliseconds: 
     thread = threading.Thread(target=stream)
     thread.start()
     while not acknowledged and thread.is_alive():
-        time.sleep(0.001)
+        time.sleep(0.001)  # the first answer comes in the other thread
     time.sleep(milliseconds / 1000)  # the moment of death is the case
     killed.set()
     batch.kill()

@@ -141,7 +141,7 @@ class Tracer:
             if time.monotonic() > until:
                 return False
             self._dead = left
-            time.sleep(_PATIENCE)
+            time.sleep(_PATIENCE)  # whoever adopted them reaps them, and tells nobody
         return True
 
     def _drain(self) -> None:
@@ -153,7 +153,7 @@ class Tracer:
             except ChildProcessError:
                 return
             if not task:
-                time.sleep(_PATIENCE)
+                time.sleep(_PATIENCE)  # a wait without an end would be one for the immortal
             elif os.WIFSTOPPED(status):
                 os.kill(task, signal.SIGKILL)
             else:
@@ -168,7 +168,7 @@ class Tracer:
             task, status = os.waitpid(-1, _WALL | _WNOTHREAD | os.WNOHANG)
             if task:
                 return task, status
-            time.sleep(_PATIENCE / 10)
+            time.sleep(_PATIENCE / 10)  # waitpid knows no time-out
         return 0, 0
 
     def kill(self) -> None:

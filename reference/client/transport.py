@@ -57,6 +57,7 @@ def retrying(attempt: Callable[[], T]) -> T:
             if number == ATTEMPTS - 1:
                 raise again.problem from None
             pause = FIRST_PAUSE * 2**number * (1 + os.urandom(1)[0] / 255)
+            # not at once, and not all clients together: the server may be busy
             time.sleep(min(pause if again.after is None else again.after, LONGEST_PAUSE))
     raise AssertionError("the last attempt returns or raises")
 

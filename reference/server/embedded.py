@@ -99,7 +99,7 @@ class Embedded:
                 self._spawn(binaries)
             if time.monotonic() > deadline:
                 raise ProtocolError("database_down", f"PostgreSQL does not answer: {self.folder}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # PostgreSQL does not tell when it begins to answer
 
     def revive(self) -> None:
         """Starts it again if it was ours and has died; does not wait until it answers."""

@@ -1,4 +1,7 @@
-"""The store adapter, line by line: what it answers, what it refuses, what it leaves behind."""
+"""The store adapter, line by line: what it answers, what it refuses, what it leaves behind.
+
+One file, in the order of the operations on the page that it follows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The atomic write and its relatives, where the matrix of writers does not reach."""
+"""The atomic write and its relatives, where the matrix of writers does not reach.
+
+One file, for all of it is about the one function that writes.
+"""
 
 import contextlib
 import errno

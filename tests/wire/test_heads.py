@@ -1,4 +1,7 @@
-"""The head of a framed pack: each column missing, wrong, too short, pointing nowhere."""
+"""The head of a framed pack: each column missing, wrong, too short, pointing nowhere.
+
+One file, for each test is about one column of the same small head.
+"""
 
 from array import array
 from collections.abc import Callable

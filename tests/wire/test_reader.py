@@ -1,4 +1,7 @@
-"""Reading packs: both forms, in chunks of any size, and every way in which one can be wrong."""
+"""Reading packs: both forms, in chunks of any size, and every way in which one can be wrong.
+
+One file, for the builders of broken packs at its top serve all of it.
+"""
 
 from collections.abc import Iterator
 from io import BytesIO

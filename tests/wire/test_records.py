@@ -1,4 +1,7 @@
-"""Commit and snapshot records: each field missing, wrong, or holding what JSON cannot."""
+"""Commit and snapshot records: each field missing, wrong, or holding what JSON cannot.
+
+One file, a short test for each field of the same two records.
+"""
 
 from typing import Any
 

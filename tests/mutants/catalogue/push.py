@@ -9,6 +9,12 @@ _INTAKE = "reference.server.intake"
 _WRITING = "reference.server.writing"
 _ROWS = "reference.server.rows"
 _VERIFICATION = "reference.core.verification"
+_EARLY = """\
+    async with service.database.transaction() as early:
+        await writing.begin(early, repo)
+        first = await history.last_position(early, repo.raw)
+        rows = writing.PackTables(repo, intake.key, pack, first).all()
+"""
 
 MUTANTS = (
     Mutant(
@@ -137,11 +143,7 @@ MUTANTS = (
         "rows-are-written-before-anything-is-verified",
         _PUSH,
         "    proof = asyncio.create_task(",
-        "    async with service.database.transaction() as early:\n"
-        "        await writing.begin(early, repo)\n"
-        "        first = await history.last_position(early, repo.raw)\n"
-        "        rows = writing.PackTables(repo, intake.key, pack, first).all()\n"
-        "        await writing.copy(early, rows)\n"
+        _EARLY + "        await writing.copy(early, rows)\n"
         "    await asyncio.sleep(0.3)\n"
         "    proof = asyncio.create_task(",
         flagged_by="PUSH-011",
@@ -153,12 +155,7 @@ MUTANTS = (
         "blobs-and-snapshots-are-written-whether-or-not-the-branch-moves",
         _PUSH,
         "    proof = asyncio.create_task(",
-        "    async with service.database.transaction() as early:\n"
-        "        await writing.begin(early, repo)\n"
-        "        first = await history.last_position(early, repo.raw)\n"
-        "        rows = writing.PackTables(repo, intake.key, pack, first).all()\n"
-        "        await writing.copy(early, rows[:-1])\n"
-        "    proof = asyncio.create_task(",
+        _EARLY + "        await writing.copy(early, rows[:-1])\n    proof = asyncio.create_task(",
         flagged_by="PUSH-013",
         check="test_races.py::test_losers_leave_nothing",
     ),

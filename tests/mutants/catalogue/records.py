@@ -1,4 +1,7 @@
-"""Flaws in commit records, their ids, names and signatures."""
+"""Flaws in commit records, their ids, names and signatures.
+
+One file, since a catalogue is looked up by topic; it is a list and nothing else.
+"""
 
 from __future__ import annotations
 
