@@ -1,7 +1,8 @@
 """`python -m tests.mutants`: tries every mutant and prints the kill matrix.
 
 Fails on a mutant that survives or no longer applies, on a check that flags no mutant, and at once
-when the unflawed reference does not pass the same checks.
+when the unflawed reference does not pass the same checks.  What survives is tried once more, alone
+on the machine, and the table tells what it took two tries to notice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +31,8 @@ from .trial import Trial
 SECONDS = 120
 LONG_SECONDS = 600
 """For a trial that explores crashes; twice as much for the many checks of the baseline."""
+AT_MOST_AGAIN = 5
+"""Mutants that get a second try, alone; of more than these, chance is not the reason."""
 
 note = partial(print, flush=True)
 
@@ -138,7 +142,7 @@ def try_all(
     prepared: Ground, chosen: dict[str, Mutant], checks: Sequence[Check], jobs: int
 ) -> list[Row]:
     """One row a mutant, in the order of the catalogue."""
-    trials = []
+    trials: dict[str, Trial] = {}
     rows: dict[str, Row] = {}
     for number, (key, mutant) in enumerate(chosen.items(), start=100):
         if wrong := matrix.misnamed(mutant, checks) or catalogue.misfit(mutant):
@@ -147,11 +151,20 @@ def try_all(
         meant = matrix.meant(mutant, checks)
         slow = any(check.long or check.profile == "crash-server" for check in meant)
         seconds = LONG_SECONDS if slow else SECONDS
-        trials.append(Trial(number, key, mutant.module, meant, seconds))
-    for ended in schedule.run(prepared, trials, jobs):
+        trials[key] = Trial(number, key, mutant.module, meant, seconds)
+    for ended in schedule.run(prepared, list(trials.values()), jobs):
         key = ended.trial.key
         rows[key] = matrix.row(key, chosen[key], ended)
         note(f"{len(rows):>4}/{len(chosen)} {ended.seconds:5.1f} s  {rows[key]}")
+    missed = [
+        replace(trial, number=trial.number + len(chosen))
+        for key, trial in trials.items()
+        if not rows[key].is_flagged
+    ]
+    for ended in schedule.run(prepared, missed, 1) if len(missed) <= AT_MOST_AGAIN else ():
+        key = ended.trial.key
+        rows[key] = matrix.row(key, chosen[key], ended, first=str(rows[key]))
+        note(f"   again {ended.seconds:5.1f} s  {rows[key]}")
     return [rows[key] for key in chosen]
 
 

@@ -53,6 +53,8 @@ class Row:
     failed: list[str] = field(default_factory=list)
     problem: str = ""
     seconds: float = 0.0
+    first: str = ""
+    """How an earlier try ended, if this is the second."""
 
     @property
     def missed(self) -> list[str]:
@@ -69,12 +71,13 @@ class Row:
     def __str__(self) -> str:
         by = ", ".join(name.removeprefix("test_") for name in self.failed) or "nothing"
         if self.is_flagged:
-            return f"{self.key} [{self.mutant.flagged_by}] by {by}"
+            again = "; at the second try" if self.first else ""
+            return f"{self.key} [{self.mutant.flagged_by}] by {by}{again}"
         why = self.problem or f"SURVIVED {', '.join(self.missed)}"
         return f"{self.key} [{self.mutant.flagged_by}] {why} (flagged by {by})"
 
 
-def row(key: str, mutant: Mutant, ended: Ended) -> Row:
+def row(key: str, mutant: Mutant, ended: Ended, first: str = "") -> Row:
     """What the results of a mutant's trial say."""
     failed = [function_of(one) for one in ended.results if one.verdict is Verdict.FAIL]
     other = [
@@ -82,7 +85,7 @@ def row(key: str, mutant: Mutant, ended: Ended) -> Row:
         for result in ended.results
         if result.verdict in (Verdict.COULD_NOT_RUN, Verdict.SUITE_ERROR)
     ]
-    made = Row(key, mutant, list(dict.fromkeys(failed)), ended.problem, ended.seconds)
+    made = Row(key, mutant, list(dict.fromkeys(failed)), ended.problem, ended.seconds, first)
     if made.problem.startswith("cut off") and not made.missed:
         made.problem = ""  # it had been noticed before
     if made.missed and not made.problem and other:
@@ -137,8 +140,10 @@ class Matrix:
         used = sum(bool(keys) for keys in flags.values())
         flagged = sum(one.is_flagged for one in self.rows)
         seconds = sum(one.seconds for one in self.rows)
+        again = sum(bool(one.first) and one.is_flagged for one in self.rows)
+        second = f" ({again} of them at a second try)" if again else ""
         return (
-            f"{flagged} of {len(self.rows)} mutants flagged by what is meant for them,"
+            f"{flagged} of {len(self.rows)} mutants flagged by what is meant for them{second},"
             f" {used} of {len(flags)} check functions flag one; {seconds:.0f} s of trials"
         )
 
@@ -155,6 +160,7 @@ class Matrix:
                     "checks": one.failed,
                     "flagged": one.is_flagged,
                     "problem": "" if one.is_flagged else str(one),
+                    "first_try": one.first,
                     "inspired": one.mutant.inspired,
                     "seconds": round(one.seconds, 1),
                 }
@@ -171,7 +177,8 @@ class Matrix:
         for one in self.rows:
             by = ", ".join(f"`{name}`" for name in one.failed)
             seen = f"[here]({one.mutant.inspired})" if one.mutant.inspired else ""
-            shown = by if one.is_flagged else f"**{one.problem or 'survived'}** {by}"
+            again = " at the second try" if one.first else ""
+            shown = f"{by}{again}" if one.is_flagged else f"**{one.problem or 'survived'}** {by}"
             where = one.mutant.module.removeprefix("reference.")
             yield f"| {one.key} | `{where}` | {one.mutant.flagged_by} | {shown} | {seen} |"
         yield "\n| check | mutants |\n|-|-|"

@@ -101,6 +101,21 @@ def test_a_perfect_matrix_has_no_problem() -> None:
     )
 
 
+def test_a_second_try_is_told(tmp_path: Path) -> None:
+    """What was noticed only then counts, and the table says so."""
+    passed, failed = ended(("p/two", Verdict.PASS)), ended(("p/two", Verdict.FAIL))
+    first = matrix.row("t/a", MUTANT, passed)
+    late = matrix.row("t/a", MUTANT, failed, first=str(first))
+    assert late.is_flagged
+    result = Matrix([late], CHECKS, complete=False)
+    assert "(1 of them at a second try)" in result.summary()
+    assert result.as_json()["mutants"][0]["first_try"] == str(first)
+    result.write(tmp_path)
+    assert "`test_p.py::test_two` at the second try |" in (tmp_path / "mutants.md").read_text()
+    again = matrix.row("t/a", MUTANT, passed, first=str(first))
+    assert Matrix([again], CHECKS, complete=False).problems
+
+
 def test_collateral_is_what_else_trips() -> None:
     """Checks that are meant for the mutant, or prove its requirement, are not counted."""
     tripped = ended(*((check.id, Verdict.FAIL) for check in CHECKS))
