@@ -8,13 +8,30 @@ from typing import Any
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, commit_id
+from reference.wire.names import check_path
 from reference.wire.records import Commit, Snapshot, check_commit, check_delta, check_snapshot
 
 Record = dict[str, Any]
 KNOWN = 1 << 16
-_paths: dict[str, str] = {}
-_ids: dict[str, str] = {}
-"""What was found to be a path or an id: a history names the same ones over and over."""
+
+
+class _Once(dict[str, str]):
+    """Texts that were found sound, one copy of each: a history names the same over and over."""
+
+    def __init__(self, check: Callable[[object], str]) -> None:
+        super().__init__()
+        self._check = check
+
+    def __missing__(self, text: str) -> str:
+        found = self._check(text)
+        if len(self) >= KNOWN:
+            self.clear()
+        self[found] = found
+        return found
+
+
+_paths = _Once(check_path)
+_ids = _Once(check_id)
 
 
 def check_format(path: str) -> None:
@@ -30,7 +47,7 @@ def check_format(path: str) -> None:
 
 def _parse(object_id: str, raw: bytes, check: Callable[[object], Record]) -> Record:
     try:
-        return check(json.loads(raw))
+        return check(json.loads(raw.decode()))
     except (ValueError, RecursionError):
         raise ProtocolError("integrity", f"integrity check: {object_id} is not JSON") from None
     except ProtocolError as problem:
@@ -46,21 +63,15 @@ def commit_from(object_id: str, raw: bytes) -> Commit:
 
 
 def _check_snapshot(value: object) -> Snapshot:
-    """As `check_snapshot`, which here looks at each path and id once, and keeps one copy of it."""
+    """As `check_snapshot`, which here looks at each path and id once."""
     given = value.get("delta_upsert") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or not isinstance(given, dict) or len(given) > KNOWN:
+    if not isinstance(value, dict) or not isinstance(given, dict):
         return check_snapshot(value)
-    if len(_paths) > KNOWN or len(_ids) > KNOWN:
-        _paths.clear()
-        _ids.clear()
+    record = check_snapshot({**value, "delta_upsert": {}})
     try:
-        fresh = {path: oid for path, oid in given.items() if path not in _paths or oid not in _ids}
+        record["delta_upsert"] = {_paths[path]: _ids[oid] for path, oid in given.items()}
     except TypeError:  # an id that is a list, say
-        fresh = given
-    record = check_snapshot({**value, "delta_upsert": fresh})
-    _paths.update(zip(fresh, fresh, strict=True))
-    _ids.update(zip(fresh.values(), fresh.values(), strict=True))
-    record["delta_upsert"] = {_paths[path]: _ids[oid] for path, oid in given.items()}
+        return check_snapshot(value)
     check_delta(record)
     return record
 
