@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import msgpack
@@ -23,6 +23,7 @@ from .redaction import shown_url
 
 JSON = "application/json"
 MSGPACK = "application/x-msgpack"
+AGENT = "musekit-conformance"
 TIMEOUT = 30.0
 
 
@@ -86,11 +87,16 @@ class NoAnswer(Unmet):
 
 @dataclass(slots=True)
 class Connection:
-    """One pool of connections to one address; several clients share it."""
+    """One pool of connections to one address; several clients share it.
 
+    A transport and no `httpx.Client`: cookies, redirects, defaults and merged addresses are nothing
+    that a check wants, and cost as much as the request.
+    """
+
+    writes: ClassVar[int] = 0  # requests of this process, to anybody, that may change something
     url: str
     timeout: float = TIMEOUT
-    http: httpx.Client = field(init=False)
+    http: httpx.BaseTransport = field(init=False)
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/")
@@ -101,12 +107,21 @@ class Connection:
         self.http.close()
         self.http = self._new()
 
-    def _new(self) -> httpx.Client:
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str | bytes], body: bytes = b""
+    ) -> httpx.Request:
+        """A request as it will be sent; `target` is a path or a whole URL."""
+        sent: dict[str, str | bytes] = {"accept": JSON, "user-agent": AGENT, **headers}
+        raw = [(n.encode(), v.encode() if isinstance(v, str) else v) for n, v in sent.items()]
+        url = target if "://" in target else self.url + target
+        seconds = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout)
+        how = {"timeout": seconds}
+        return httpx.Request(method, url, headers=raw, content=body, extensions=how)
+
+    def _new(self) -> httpx.BaseTransport:
         # Servers close idle connections after a few seconds: whoever reuses one then loses a race.
         limits = httpx.Limits(max_connections=64, keepalive_expiry=1.0)
-        return httpx.Client(
-            timeout=self.timeout, limits=limits, trust_env=False, verify=certificates()
-        )
+        return httpx.HTTPTransport(verify=certificates(), limits=limits, trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,7 @@ class Client:
         self, method: str, url: str, body: bytes = b"", *, at: int | None = None, host: str = ""
     ) -> str:
         """The Authorization header for a request as it will be sent."""
-        request = self.connection.http.build_request(method, url)
+        request = self.connection.request(method, url, {})
         return self._sign(request, body, int(time.time()) if at is None else at, host)
 
     def _sign(self, request: httpx.Request, body: bytes, at: int, host: str = "") -> str:
@@ -143,15 +158,14 @@ class Client:
     ) -> Answer:
         """Sends bytes and gives whatever is answered; `target` is a path or a whole URL."""
         interruption.heed()
-        http = self.connection.http
-        url = target if "://" in target else self.connection.url + target
-        sent: dict[str, Any] = {"accept": JSON, **(headers or {})}
-        raw = [(n.encode(), v.encode() if isinstance(v, str) else v) for n, v in sent.items()]
-        request = http.build_request(method, url, content=body, headers=raw)
+        sent = headers or {}
+        request = self.connection.request(method, target, sent, body)
         if signed and self.identity is not None and "authorization" not in sent:
             request.headers["authorization"] = self._sign(request, body, int(time.time()))
+        Connection.writes += method not in ("GET", "HEAD")
         try:
-            response = http.send(request)
+            response = self.connection.http.handle_request(request)
+            response.read()
         except httpx.HTTPError as problem:
             transcript.note(f"{method} {shown_url(target)} → {type(problem).__name__}")
             what = f"{type(problem).__name__} at {method} {shown_url(target)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, NoReturn, TypeVar
@@ -13,12 +13,13 @@ from reference.wire.errors import STATUS
 
 from . import packs
 from .client import Answer, Refused
-from .histories import Commit, commit
+from .histories import Commit, ancestry, commit
 from .outcomes import Unmet, prepared
-from .repository import Repository
+from .repository import Fetched, Repository
 
 __all__ = [
     "accepted",
+    "exactly",
     "exclusive",
     "fail",
     "long",
@@ -94,7 +95,7 @@ def unchanged(repo: Repository, *absent: Commit) -> Iterator[None]:
     `absent` are commits of a history: neither they, their snapshots nor their blobs may be there,
     save what was there before.
     """
-    before = repo.seen()
+    before = repo.seen(lately=True)
     unknown = repo.reads_of_new(*absent)
     yield
     after = repo.seen()
@@ -132,3 +133,31 @@ def accepted(repo: Repository, raw: bytes, tip: Commit) -> None:
             repo.push_body(packs.encode(packs.plain(least)), least.id, branch="least")
         raise
     repo.accepted.append(tip)
+
+
+def exactly(fetched: Fetched, want: Iterable[Commit], have: Iterable[Commit] = ()) -> None:
+    """Fails unless the pack is the closure of `want` without that of `have`, and nothing else."""
+    had = ancestry(*have)
+    new = ancestry(*want, without=[commit.id for commit in had])
+    pack = fetched.pack
+    commits = {commit.id for commit in new}
+    snapshots = {commit.snapshot for commit in new} - {commit.snapshot for commit in had}
+    blobs = {b for c in new for b in c.blobs} - {b for c in had for b in c.blobs}
+    for what, found, wanted in (
+        ("commits", set(pack.commits), commits),
+        ("snapshots", set(pack.snapshots), snapshots),
+        ("blobs", set(pack.blobs), blobs),
+    ):
+        if found != wanted:
+            more, less = len(found - wanted), len(wanted - found)
+            fail(f"{len(wanted)} {what}, no more and no less", f"{more} too many, {less} missing")
+    trees = pack.trees(had)
+    for node in new:
+        if trees[node.snapshot] != (node.manifest, trees[node.snapshot][1]):
+            fail("the manifest as pushed", str(trees[node.snapshot][0])[:200])
+        if set(trees[node.snapshot][1]) != set(node.directories):
+            fail(f"the directories {node.directories}", str(trees[node.snapshot][1]))
+        record = pack.commits[node.id]
+        lost = {k: v for k, v in node.record.items() if k not in record or record[k] != v}
+        if lost:
+            fail(f"the record as pushed: {lost}", str({k: record.get(k) for k in lost}))

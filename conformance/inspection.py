@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .outcomes import CouldNotRun
+from .outcomes import CouldNotRun, NotApplicable
 from .stored import BucketObject, StoredFile, StoredObject, bucket, files
 from .subject import Subject
 
@@ -61,7 +61,7 @@ class Inspection:
     def tables(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """A query on the reference's tables; a subject with others leaves the check aside."""
         if self.subject.postgres and not self.has_reference_tables:
-            raise CouldNotRun("needs the tables of storage.md, which this subject replaces")
+            raise NotApplicable("looks into tables of storage.md, which [inspect.queries] replaces")
         return self.rows(query, *arguments)
 
     def objects(self) -> dict[str, int]:

@@ -75,7 +75,7 @@ class Suite:
         """Collects and, where there is a world, runs; pytest's exit code."""
         arguments = [
             *("-c", str(CHECKS.parent / "pytest.ini"), "--rootdir", str(CHECKS.parent)),
-            *("-p", "no:cacheprovider", "-p", "no:terminal", "--tb=no"),
+            *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "--tb=no"),
             "--disable-plugin-autoload",  # nobody's plugins decide verdicts, or cost half a second
             str(self.folder),
         ]

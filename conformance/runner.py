@@ -14,16 +14,17 @@ from pathlib import Path
 from . import embedded, interruption
 from .catalogue import Check
 from .ledger import Ledger, clean_up
-from .lifecycle import Process, silence, wait_for
 from .options import Options
 from .plugin import Suite
 from .pool import Pool
-from .redaction import redact
+from .service import Service
 from .subject import STORE_PROFILES, Subject
 from .verdicts import Result, Verdict
 from .world import World, introduce
 
 Emit = Callable[[Result], None]
+KILLING = "crash-server"
+"""The profile whose checks kill the server."""
 
 
 class Run:
@@ -38,7 +39,7 @@ class Run:
         self.left: list[str] = []
         self._emit = emit
         self._done: set[str] = set()
-        self._process: Process | None = None
+        self._service = self._serving(self.subject, "subject")
         self._lock = threading.Lock()
         self._pool = Pool(options.jobs, self._finish, options.shuffle)
 
@@ -48,8 +49,7 @@ class Run:
             with self._quietly_interrupted():
                 self._run(checks)
         finally:
-            if self._process is not None:
-                self._process.stop()
+            self._service.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
         stopped = interruption.requested()
         verdict = Verdict.COULD_NOT_RUN if stopped else Verdict.SUITE_ERROR
@@ -72,13 +72,13 @@ class Run:
             local = []
         try:
             if spare := self.options.jobs - bool(remote):
-                self._pool.add(self._world(), local, spare)
+                self._pool.add(self._world(self._service), local, spare)
                 local = []
-            if remote and (problem := self._bring_up()):
+            if remote and (problem := self._service.bring_up()):
                 for check in remote:
                     self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
                 remote = []
-            world = self._world()
+            world = self._world(self._service)
             if remote:
                 world.unready = introduce(world)
             try:
@@ -96,26 +96,59 @@ class Run:
 
         Later the server is still busy with the jobs of everybody's pushes.
         """
-        alone = {check.id for check in remote if check.exclusive}
+        mortal = self._mortal(remote)
+        alone = {check.id for check in remote if check.exclusive} - mortal
         together = [check for check in remote if not check.exclusive]
         try:
-            if alone:
-                world.process = self._process
-                Suite(world, alone, self._finish, shuffle=self.options.shuffle).run()
-                world.process = None
+            self._alone(self._service, world, alone)
             if not interruption.requested():
                 self._pool.add(world, [*together, *local], self.options.jobs)
+            if mortal and not interruption.requested():
+                self._apart([check for check in remote if check.id in mortal])
         finally:
             self._pool.join()
 
-    def _world(self) -> World:
+    def _mortal(self, remote: Sequence[Check]) -> set[str]:
+        """Those that kill a server, where it is the reference and another can be had for them.
+
+        They wait more than they work: beside the others they take no time of their own.
+        """
+        found = {check.id for check in remote if check.exclusive and check.profile == KILLING}
+        beside = self.is_embedded and self.options.jobs > 1 and len(found) < len(remote)
+        return found if beside else set()
+
+    def _alone(self, service: Service, world: World, chosen: set[str]) -> None:
+        if chosen:
+            world.process = service.process
+            Suite(world, chosen, self._finish, shuffle=self.options.shuffle).run()
+            world.process = None
+
+    def _apart(self, checks: Sequence[Check]) -> None:
+        """Runs checks on a reference of their own."""
+        service = self._serving(embedded.reference(self.folder / "mortal"), "mortal")
+        try:
+            if problem := service.bring_up():
+                for check in checks:
+                    self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
+                return
+            world = self._world(service)
+            world.unready = introduce(world)
+            self._alone(service, world, {check.id for check in checks})
+        finally:
+            service.stop()
+
+    def _serving(self, subject: Subject, name: str) -> Service:
+        seconds = max(self.options.wait, 30.0 if self.is_embedded else 0.0)
+        return Service(subject, self.folder / f"{name}.log", seconds)
+
+    def _world(self, service: Service) -> World:
         return World(
-            subject=self.subject,
+            subject=service.subject,
             token=secrets.token_hex(3),
             seed=self.options.seed,
             ledger=Ledger(self.folder / "ledger.jsonl"),
             read_only=self.options.read_only,
-            log=self._process.log if self._process else None,
+            log=service.process.log if service.process else None,
         )
 
     def _unrunnable(self) -> str | None:
@@ -124,29 +157,6 @@ class Run:
         if not command or shutil.which(command[0]):
             return None
         return f"[store] command does not run: there is no program {command[0]!r}"
-
-    def _bring_up(self) -> str | None:
-        """Starts the subject if that is ours to do, and waits for it; why it is not there."""
-        subject = self.subject
-        seconds = max(self.options.wait, 30.0 if self.is_embedded else 0.0)
-        if command := subject.commands.get("start"):
-            if subject.url and not silence(subject.url + subject.ready, 1.0):
-                return f"{subject.url} answers before [process] start is run: end what is there"
-            self._process = Process(command, self.folder / "subject.log")
-            try:
-                told = self._process.start(0.0 if subject.url else seconds)
-            except OSError as problem:
-                return f"[process] start does not run: {problem}"
-            subject.url = subject.url or str(told.get("url", "")).rstrip("/")
-        silent: str | None = "no address: [subject] url is missing, [process] start printed none"
-        if subject.url:
-            silent = wait_for(subject.url + subject.ready, seconds, self._ended)
-        if self._process and self._ended():
-            return redact(f"the subject ended at once {self._process.end()}")
-        return f"{silent}, for {seconds:g} s" if silent else None
-
-    def _ended(self) -> bool:
-        return self._process is not None and self._process.exited()
 
     def _finish(self, result: Result) -> None:
         with self._lock:

@@ -12,7 +12,7 @@ def main() -> int:
     from reference.cli import run
     from reference.client.arguments import is_network
 
-    if not is_network(sys.argv[1:]):
+    if not is_network(sys.argv[1:]) and sys.argv[1:2] != ["store"]:
         return run(sys.argv[1:])
     gc.set_threshold(GC_OBJECTS, 10, 10)
     code = run(sys.argv[1:])

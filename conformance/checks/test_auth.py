@@ -220,3 +220,10 @@ def test_a_bad_authorization_is_never_ignored(
         answer = anyone.send("GET", f"{repo.path}/{route}", headers={"authorization": header})
         check_refusal(answer, 401, "unauthenticated")
         assert anyone.send("GET", f"{repo.path}/{route}").status == 200
+
+
+@requirement("AUTH-002")
+def test_leading_zeros_of_the_time_are_not_signed(repo: Repository) -> None:
+    """The header may have them; the fifth line is the number."""
+    header = signature(repo)
+    assert negotiate(repo, header.replace(" ts=", " ts=0")) == 200

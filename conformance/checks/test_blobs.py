@@ -78,7 +78,7 @@ def test_a_range_is_a_part(repo: Repository, asked: str, first: int, last: int) 
 
 
 @requirement("HTTP-035")
-@pytest.mark.parametrize("asked", ["2048-", "9999-99999", "-0"])
+@pytest.mark.parametrize("asked", ["2048-", "9999-99999", "9" * 30 + "-", "-0"])
 def test_a_range_outside_is_416(repo: Repository, asked: str) -> None:
     """A range that begins after the end cannot be satisfied; the answer says how long it is."""
     answer = repo.blob(blob(repo), range=f"bytes={asked}")
@@ -122,3 +122,9 @@ def test_a_repository_id_gives_no_access(
         hidden = client.send("GET", f"/o/{id}?repo_id={private_repo.id}")
         check_refusal(hidden, 404, "unknown_repo", "unknown_blob")
         check_refusal(client.send("GET", f"/o/{id}?repo_id={repo.id}"), 404, "unknown_blob")
+
+
+@requirement("HTTP-036")
+def test_without_a_repository_id_no_path_is_looked_at(anyone: Client) -> None:
+    """/o/{anything} without repo_id is 404, also where it is no id."""
+    check_refusal(anyone.send("GET", "/o/none"), 404, "unknown_blob")

@@ -11,12 +11,12 @@ import pytest
 from conformance.crash.ptrace import Unsupported
 from conformance.expectations import exclusive, fail, requirement
 from conformance.histories import chain, child_of
-from conformance.inspection import Inspection
 from conformance.lifecycle import until
 from conformance.outage.blackout import cut_everywhere
 from conformance.outage.deaths import UNHURT, kill_everywhere
-from conformance.outage.places import places
+from conformance.outage.places import Place, places
 from conformance.outcomes import CouldNotRun
+from conformance.plugin import WORLD
 from conformance.repository import Repository
 from conformance.world import World
 
@@ -24,13 +24,28 @@ DEATHS, CUTS = 4, 1
 MORE = "All of it: python -m conformance.crash --nightly --server SUBJECT.toml"
 
 
-@pytest.fixture
-def alive(world: World) -> Iterator[World]:
-    """The subject, which runs again after the check whatever happened in it."""
+@pytest.fixture(scope="module")
+def kept(request: pytest.FixtureRequest) -> list[Place]:
+    """Where the subject keeps what it promised, asked while it runs."""
+    return places(request.config.stash[WORLD].inspect)
+
+
+@pytest.fixture(scope="module")
+def mortal(request: pytest.FixtureRequest, kept: list[Place]) -> Iterator[World]:
+    """The subject, running or not; after the last of these checks it does, whatever happened."""
+    world = request.config.stash[WORLD]
     world.owned()
     yield world
     if world.owned().exited():
         world.restart()
+
+
+@pytest.fixture
+def alive(mortal: World) -> World:
+    """The subject, running."""
+    if mortal.owned().exited():
+        mortal.restart()
+    return mortal
 
 
 @contextmanager
@@ -58,13 +73,13 @@ def test_what_was_answered_survives_a_kill(alive: World, repo: Repository) -> No
 
 @exclusive
 @requirement("PUSH-011", "DUR-030", "DUR-031", "DUR-032", "BP5")
-def test_a_push_that_was_killed_is_whole_or_absent(alive: World) -> None:
+def test_a_push_that_was_killed_is_whole_or_absent(mortal: World, kept: list[Place]) -> None:
     """Killed at a durable step of a push, the server has all of it or none; a retry ends it."""
-    process, shown = alive.owned(), places(alive.inspect)
+    process = mortal.owned()
     process.stop()
     with traceable():
         killed = kill_everywhere(
-            *(alive, process.command, process.log, shown), DEATHS, enough=1, with_client=False
+            *(mortal, process.command, process.log, kept), DEATHS, enough=1, with_client=False
         )
     if not killed.killed and not killed.broken:
         raise CouldNotRun(UNHURT)
@@ -74,13 +89,13 @@ def test_a_push_that_was_killed_is_whole_or_absent(alive: World) -> None:
 
 @exclusive
 @requirement("DUR-031", "DUR-030", "DUR-032")
-def test_what_was_answered_survives_a_power_cut(alive: World, inspect: Inspection) -> None:
+def test_what_was_answered_survives_a_power_cut(mortal: World, kept: list[Place]) -> None:
     """What no sync carried when a push was answered is lost, and nothing of the push is missing."""
-    process, shown = alive.owned(), places(inspect)
+    process = mortal.owned()
     process.stop()
     with traceable():
         cut = cut_everywhere(
-            *(alive, process.command, process.log, shown), CUTS, enough=1, with_client=False
+            *(mortal, process.command, process.log, kept), CUTS, enough=1, with_client=False
         )
     for broken in cut.broken:
         fail(broken.expected, broken.actual, f"{broken.moment}. {MORE}")

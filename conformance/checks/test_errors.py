@@ -10,7 +10,7 @@ import pytest
 
 from conformance import oracle, packs
 from conformance.client import JSON, Client
-from conformance.expectations import check_refusal, refused, requirement, unchanged
+from conformance.expectations import check_refusal, exactly, refused, requirement, unchanged
 from conformance.histories import child_of, commit
 from conformance.repository import Repository
 from conformance.world import World
@@ -112,7 +112,7 @@ def test_a_refused_push_leaves_nothing(repo: Repository, way: str) -> None:
         else:
             repo.unpack(repo.upload(raw), links[-1].id)
     repo.push(*links)
-    repo.holds(links[-1])
+    exactly(repo.fetch(links[-1]), [links[-1]])
 
 
 @requirement("HTTP-015")

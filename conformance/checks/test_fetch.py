@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from conformance import oracle, packs
 from conformance.checks.conftest import NewRepository
 from conformance.client import Client
-from conformance.expectations import check_refusal, fail, requirement
+from conformance.expectations import check_refusal, exactly, requirement
 from conformance.histories import (
     Commit,
     altered,
-    ancestry,
     chain,
     child_of,
     commit,
     merge_of,
     with_tree,
 )
-from conformance.repository import Fetched, Repository
-
-
-def exactly(fetched: Fetched, want: Iterable[Commit], have: Iterable[Commit] = ()) -> None:
-    """Fails unless the pack is the closure of `want` without that of `have`, and nothing else."""
-    had = ancestry(*have)
-    new = ancestry(*want, without=[commit.id for commit in had])
-    pack = fetched.pack
-    commits = {commit.id for commit in new}
-    snapshots = {commit.snapshot for commit in new} - {commit.snapshot for commit in had}
-    blobs = {b for c in new for b in c.blobs} - {b for c in had for b in c.blobs}
-    for what, found, wanted in (
-        ("commits", set(pack.commits), commits),
-        ("snapshots", set(pack.snapshots), snapshots),
-        ("blobs", set(pack.blobs), blobs),
-    ):
-        if found != wanted:
-            more, less = len(found - wanted), len(wanted - found)
-            fail(f"{len(wanted)} {what}, no more and no less", f"{more} too many, {less} missing")
-    trees = pack.trees(had)
-    for node in new:
-        if trees[node.snapshot] != (node.manifest, trees[node.snapshot][1]):
-            fail("the manifest as pushed", str(trees[node.snapshot][0])[:200])
-        if set(trees[node.snapshot][1]) != set(node.directories):
-            fail(f"the directories {node.directories}", str(trees[node.snapshot][1]))
-        record = pack.commits[node.id]
-        lost = {k: v for k, v in node.record.items() if k not in record or record[k] != v}
-        if lost:
-            fail(f"the record as pushed: {lost}", str({k: record.get(k) for k in lost}))
+from conformance.repository import Repository
 
 
 def rich(repo: Repository) -> tuple[Commit, Commit, Commit, Commit]:

@@ -12,7 +12,7 @@ from conformance import oracle, packs
 from conformance.checks.test_framed import u32
 from conformance.expectations import check_refusal, fail, refused, requirement, unchanged
 from conformance.histories import commit
-from conformance.outcomes import CouldNotRun
+from conformance.outcomes import CouldNotRun, NotApplicable
 from conformance.packs import Framed, squeeze
 from conformance.repository import Repository
 
@@ -166,3 +166,25 @@ def test_counts_that_lie_cost_nothing(repo: Repository, raw: bytes) -> None:
     if answer.status not in (413, 422):
         fail("413 or 422", str(answer))
     repo.push(commit("after"))
+
+
+@requirement("MPACK-039")
+def test_entries_beyond_the_limit_are_refused(repo: Repository) -> None:
+    """Lists and maps inside records are counted, too: 32 entries for each record."""
+    most = 32 * limit(repo, "records", 200_000) + 1024
+    if repo.refs()["limits"]["pack_bytes"] < 2 * most:
+        raise NotApplicable("pack_bytes is below what so many entries take")
+    tip = commit("a")
+    value = packs.plain(tip)
+    value["commits"] = [{**value["commits"][0], "structured_delta": [0] * (most + 1)}]
+    too_large(repo, packs.encode(value), tip.id)
+
+
+@requirement("MPACK-038")
+def test_folders_beyond_the_limit_are_refused(repo: Repository) -> None:
+    """Few and short payloads, but thousands of folders above each path: counted by themselves."""
+    folders = "a/" * 2000
+    each = len(folders + "0000") * 2000 // 2
+    count = limit(repo, "manifest_bytes", 8 << 30) // each + 1
+    tip = commit("a", files={f"{folders}{number:04}": b"same" for number in range(count)})
+    too_large(repo, packs.encode(packs.plain(tip)), tip.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance import oracle, packs
-from conformance.expectations import refused, requirement, unchanged
+from conformance.expectations import exactly, refused, requirement, unchanged
 from conformance.histories import (
     chain,
     child_of,
@@ -45,7 +45,7 @@ def test_everything_is_verified_before_the_answer(repo: Repository, flaw: str, s
     with unchanged(repo, last), refused(422, code):
         repo.unpack(repo.upload(raw), last.id, "new")
     repo.push(*links, last)
-    repo.holds(last)
+    exactly(repo.fetch(last), [last])
 
 
 @requirement("PUSH-008")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from conformance import oracle
@@ -135,6 +137,27 @@ def test_a_clock_that_went_back_changes_no_base(repo: Repository) -> None:
     tip = child_of(root, "tip", committed_at="2026-03-01T00:00:00Z")
     repo.given(root, tip)
     assert repo.negotiate([tip.id], [root.id, tip.id])["common_base"] == tip.id
+
+
+@requirement("HTTP-029", "REC-009")
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-03-01T00:00:00.1234567Z", "2026-03-01T00:00:00.1234568Z"),
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+23:58"),
+        ("9999-12-31T23:59:59-23:58", "9999-12-31T23:59:59-23:59"),
+        ("2026-03-01T00:00:00.9Z", "2026-03-01T00:00:00.91Z"),
+    ],
+)
+def test_instants_are_compared_exactly(repo: Repository, earlier: str, later: str) -> None:
+    """To the last digit, and at both ends of the calendar."""
+    root = commit("root")
+    late = child_of(root, "late", committed_at=later)
+    tries = (child_of(root, f"{n}", committed_at=earlier) for n in count())
+    early = next(one for one in tries if one.id < late.id)  # which would be it, were they equal
+    tip = merge_of(early, late)
+    repo.given(root, early, late, tip)
+    assert repo.negotiate([tip.id], [early.id, late.id])["common_base"] == late.id
 
 
 @requirement("HTTP-029")

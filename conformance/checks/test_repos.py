@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from conformance import oracle
 from conformance.checks.conftest import NewRepository
-from conformance.client import Client
+from conformance.client import JSON, Client
 from conformance.expectations import check_refusal, fail, refused, requirement
 from conformance.histories import commit
 from conformance.repository import Repository
@@ -22,6 +24,7 @@ from reference.wire import records
         ("  --{}..x--  ", "{}-x"),
         ("A_b/C\\{}", "a-b-c-{}"),
         ("é {} ü", "{}"),
+        ("{} x\u0130\u212ay", "{}-x-y"),
         ("{}" + "x" * 100, None),
         ("{}" + "x" * 200 + "!", None),
     ],
@@ -43,12 +46,24 @@ def test_a_dash_that_the_cut_leaves_is_cut_too(world: World) -> None:
 
 
 @requirement("HTTP-018")
-@pytest.mark.parametrize("name", ["", "---", "é", "!?", " "])
+@pytest.mark.parametrize("name", ["", "---", "é", "!?", " ", "\u212a"])
 def test_an_empty_slug_is_malformed(owner: Client, name: str) -> None:
     """A name with nothing for a slug in it is refused."""
     assert owner.identity is not None
     value = {"owner": owner.identity.handle, "name": name}
     check_refusal(owner.ask("POST", "/api/repos", value), 422, "malformed")
+
+
+@requirement("HTTP-006", "HTTP-018")
+@pytest.mark.parametrize("flaw", ["\0", "\ud800"], ids=["NUL", "surrogate"])
+def test_a_text_that_no_row_can_hold_is_malformed(world: World, owner: Client, flaw: str) -> None:
+    """As a name, and as an owner, which is not compared then."""
+    assert owner.identity is not None
+    value = {"owner": owner.identity.handle, "name": world.name()}
+    for field in value:
+        bent = json.dumps(value | {field: f"{value[field]}{flaw}x"})  # in escapes
+        answer = owner.send("POST", "/api/repos", bent.encode(), {"content-type": JSON})
+        check_refusal(answer, 422, "malformed")
 
 
 @requirement("HTTP-019")
@@ -175,3 +190,17 @@ def test_only_its_owner_deletes_it(repo: Repository, other: Client, anyone: Clie
     if repo.heads() != {"main": tip.id}:
         fail("the repository as it was", str(repo.heads()))
     repo.holds(tip)
+
+
+@requirement("HTTP-019", "HTTP-012")
+def test_the_owner_is_compared_between_types_and_values(
+    world: World, owner: Client, other: Client
+) -> None:
+    """After what is missing or of a wrong type, before what a value means."""
+    assert other.identity is not None
+    theirs = {"owner": other.identity.handle}
+    check_refusal(owner.ask("POST", "/api/repos", theirs), 422, "missing_field")
+    check_refusal(owner.ask("POST", "/api/repos", theirs | {"name": 7}), 422, "malformed")
+    check_refusal(owner.ask("POST", "/api/repos", theirs | {"name": "---"}), 403, "forbidden")
+    value = theirs | {"name": world.name(), "visibility": "secret"}
+    check_refusal(owner.ask("POST", "/api/repos", value), 403, "forbidden")

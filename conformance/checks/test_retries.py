@@ -6,7 +6,7 @@ import pytest
 
 from conformance import oracle, packs
 from conformance.checks.conftest import NewRepository
-from conformance.expectations import fail, refused, requirement, unchanged
+from conformance.expectations import check_refusal, fail, refused, requirement, unchanged
 from conformance.histories import (
     altered,
     chain,
@@ -174,3 +174,38 @@ def test_a_longer_history_goes_through(repo: Repository) -> None:
     assert [answer[name] for name in COUNTS[:2]] == [200, 200]
     assert repo.heads() == {"main": links[-1].id}
     assert repo.snapshot(links[-1].snapshot)["delta_upsert"] == links[-1].manifest
+
+
+@requirement("PUSH-021")
+def test_the_last_of_a_repeated_parameter_counts(repo: Repository) -> None:
+    """branch, head and force given twice are no error."""
+    tip = commit("a")
+    twice = f"branch=no&head={oracle.ABSENT}&force=0&branch=main&head={tip.id}&force=1"
+    answer = repo.client.send("POST", f"{repo.path}/push/unpack?{twice}", repo.pack(tip))
+    if answer.status != 200:
+        fail("200", str(answer))
+    assert repo.heads() == {"main": tip.id}
+
+
+@requirement("PUSH-021")
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("branch=main", "missing_field"),
+        ("head={head}", "missing_field"),
+        ("branch=&head={head}", "invalid_branch"),
+        ("branch=main&head=", "invalid_id"),
+        ("branch=main&head={head}&force=", "malformed"),
+        ("branch=main&head={head}&force=yes", "malformed"),
+    ],
+)
+def test_parameters_are_judged_as_given(repo: Repository, query: str, code: str) -> None:
+    """Half of the two is not taken from the pack, an empty value is there."""
+    tip = commit("a")
+    raw = packs.encode({**packs.plain(tip), "branch_heads": {"main": tip.id}})
+    target = f"{repo.path}/push/unpack?{query.format(head=tip.id)}"
+    answer = repo.client.send("POST", target, raw)
+    check_refusal(answer, 422, code)
+    if code == "missing_field":
+        absent = "head" if query.startswith("branch") else "branch"
+        assert answer.fields["error"]["fields"] == [absent]

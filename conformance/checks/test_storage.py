@@ -11,7 +11,7 @@ from conformance import oracle
 from conformance.checks.conftest import NewRepository
 from conformance.checks.test_jobs import settled
 from conformance.client import Client
-from conformance.expectations import check_refusal, exclusive, fail, requirement
+from conformance.expectations import check_refusal, exactly, exclusive, fail, requirement
 from conformance.histories import Commit, chain, child_of, commit
 from conformance.inspection import Inspection
 from conformance.repository import Repository
@@ -115,7 +115,7 @@ def test_snapshots_are_stored_as_deltas(repo: Repository, inspect: Inspection) -
     )
     upsert, remove = msgpack.unpackb(rows[0][0])
     assert (list(upsert), list(remove)) == (["file7"], [])
-    repo.holds(tip)
+    exactly(repo.fetch(tip), [tip])
 
 
 @requirement("STORAGE-011")

@@ -118,6 +118,36 @@ def test_gc_keeps_what_is_young(store: Store, grace: int | None) -> None:
     assert store.get(young) == b"young"
 
 
+@requirement("STORE-041", "STORE-040")
+@pytest.mark.parametrize("grace", [None, 3600])
+def test_what_is_young_keeps_what_it_stands_on(store: Store, grace: int | None) -> None:
+    """A young commit that nothing names, on an old one: parents, snapshots and blobs stay."""
+    store.commit(files={"a": b"old", "b": b"older"})
+    age(store)
+    young, _ = store.commit(files={"a": b"old"}, message="young")
+    (store.inside / "refs" / "heads" / "main").unlink()
+    store.close()
+    store.do("gc", **({} if grace is None else {"grace_seconds": grace}))
+    store.sound()
+    parent = store.do("get_commit", id=young)["record"]["parent_commit_id"]
+    store.do("get_snapshot", id=store.do("get_commit", id=parent)["record"]["snapshot_id"])
+    assert store.get(oracle.blob_id(b"old")) == b"old"
+    assert store.get(oracle.blob_id(b"older")) == b"older"
+
+
+@requirement("STORE-041")
+@pytest.mark.parametrize(
+    "kind", ["merge", "rebase", "reservation", "intent", "checkpoint", "config"]
+)
+def test_every_state_keeps_what_it_names(store: Store, kind: str) -> None:
+    """At any depth of the value; an id that names nothing is passed over."""
+    blob = store.put(b"named by a state")
+    store.do("set_state", kind=kind, value={"a": {"b": [blob]}, "c": oracle.ABSENT})
+    age(store)
+    store.do("gc", grace_seconds=0)
+    assert store.get(blob) == b"named by a state"
+
+
 @requirement("STORE-041", "STORE-018")
 def test_putting_again_makes_young(store: Store) -> None:
     """An old object that was put again counts as young."""
@@ -201,8 +231,10 @@ def test_gc_removes_what_killed_writers_left(store: Store) -> None:
             pass  # the moment at which it begins to write is short
         batch.kill()
     store.close()
-    store.do("gc", grace_seconds=0)
+    left = [path for path in files(store) if path.stat().st_size > 100_000]
+    removed = store.do("gc", grace_seconds=0)["removed"]
     assert [path for path in files(store) if path.stat().st_size > 100_000] == []
+    assert removed >= len(left)
     assert store.do("get_ref", branch="main")["id"] == first
     store.sound()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from conformance import oracle, packs, vectors
-from conformance.adapter import Store
+from conformance.adapter import Store, text_of
 from conformance.expectations import fail, requirement
-from conformance.histories import chain, child_of, commit, signed
+from conformance.histories import altered, chain, child_of, commit, signed
 
 
 def receive(store: Store, raw: bytes) -> dict[str, Any]:
@@ -96,6 +96,17 @@ def test_a_refused_pack_leaves_nothing(store: Store) -> None:
 
 
 @requirement("STORE-062")
+def test_each_code_has_its_word(store: Store) -> None:
+    """A signature without key is integrity, a delta that does not fit its base is invalid."""
+    keyless = receive(store, changed(packs.plain(commit("b")), "commits", signature="A" * 86))
+    assert (keyless["ok"], keyless.get("error")) == (False, "integrity")
+    value = packs.plain(commit("c"))
+    for flaw in ({"delta_remove": ["gone"]}, {"directories": ["x", "x"]}):
+        answer = receive(store, changed(value, "snapshots", **flaw))
+        assert (answer["ok"], answer.get("error")) == (False, "invalid"), flaw
+
+
+@requirement("STORE-062")
 def test_a_pack_that_is_not_there_is_not_found(store: Store) -> None:
     """There is no such file."""
     store.refuses("not_found", "receive_pack", path=str(store.folder / "nothing.mpack"))
@@ -115,3 +126,33 @@ def test_hostile_packs_are_refused(store: Store) -> None:
     if wrong:
         fail(f"{len(rows)} packs refused", f"{len(wrong)} not", wrong[0])
     assert store.tree() == before
+
+
+@requirement("STORE-018", "STORE-042")
+def test_the_first_record_of_a_commit_stays(store: Store) -> None:
+    """Whatever another pack brings under the same id; to a new process, and after a collection."""
+    tips = [commit(f"{number}") for number in range(6)]  # of one the right pack is read by chance
+    for tip in tips:
+        for metadata in ({"n": 1}, {"n": 2}):
+            taken(store, packs.encode(packs.plain(altered(tip, metadata=metadata))))
+    for step in (store.sound, store.close, lambda: store.do("gc", grace_seconds=3600), store.close):
+        step()
+        found = [store.do("get_commit", id=tip.id)["record"]["metadata"] for tip in tips]
+        assert found == [{"n": 1}] * len(tips)
+
+
+@requirement("STORE-018")
+def test_a_packed_record_stays_when_it_is_committed(store: Store) -> None:
+    """A commit that is made again, of the same id, keeps the record that is there."""
+    said = {"message": "same", "author": "alice", "committed_at": "2026-01-01T00:00:00Z"}
+    made = store.do("commit", branch="one", files={"a": text_of(b"x")}, **said)["commit_id"]
+    store.do("commit", branch="two", files={"a": text_of(b"x")}, **said)
+    assert store.do("get_commit", id=made)["record"]["branch"] == "one"
+    tip = altered(commit("packed", files={"a": b"y"}), metadata={"kept": True})
+    taken(store, packs.encode(packs.plain(tip)))
+    said = {name: tip.record[name] for name in said}
+    again = store.do("commit", branch="three", files={"a": text_of(b"y")}, **said)["commit_id"]
+    assert (again, store.do("get_commit", id=again)["record"]["metadata"]) == (
+        tip.id,
+        {"kept": True},
+    )

@@ -156,3 +156,19 @@ def test_a_store_left_by_a_killed_process_is_usable(store: Store) -> None:
     store.commit(message="two")
     store.do("set_state", kind="merge", value={})
     store.sound()
+
+
+@requirement("STORE-013", "STORE-051")
+def test_a_damaged_ref_is_told_where_it_is_read(store: Store) -> None:
+    """get_ref, list_refs, commit and set_ref with expect; a plain set_ref replaces it."""
+    first, _ = store.commit()
+    store.close()
+    (store.inside / "refs" / "heads" / "main").write_bytes(b"not an id")
+    store.refuses("integrity", "get_ref", branch="main")
+    store.refuses("integrity", "list_refs")
+    text = {"message": "two", "author": "a", "committed_at": "2026-01-01T00:00:00Z"}
+    store.refuses("integrity", "commit", branch="main", files={}, **text)
+    for expect in (first, None):
+        store.refuses("integrity", "set_ref", branch="main", id=first, expect=expect)
+    store.do("set_ref", branch="main", id=first)
+    assert store.do("get_ref", branch="main")["id"] == first

@@ -242,3 +242,20 @@ def test_writes_leave_nothing_else_behind(store: Store) -> None:
     before, after = others  # locks and indexes, of which a write needs no more than there were
     if len(after) > len(before):
         fail(f"{len(before)} other files", f"{len(after)}: {sorted(after - before)[:3]}")
+
+
+@requirement("STORE-024")
+def test_permissions_are_those_of_what_was_there(store: Store) -> None:
+    """A private file stays private, a program stays one; a new file is as any."""
+    id = store.put(b"new")
+    usual = store.folder / "usual"
+    usual.write_bytes(b"")
+    for mode in (0o600, 0o755):
+        dest = store.folder / f"mode {mode:o}"
+        dest.write_bytes(b"before")
+        dest.chmod(mode)
+        store.do("restore", id=id, dest=str(dest))
+        assert dest.stat().st_mode & 0o7777 == mode
+    fresh = store.folder / "fresh"
+    store.do("restore", id=id, dest=str(fresh))
+    assert fresh.stat().st_mode == usual.stat().st_mode

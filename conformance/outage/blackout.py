@@ -139,12 +139,12 @@ class Blackout:
         self.answered = films.now
         settle(self._living(), films)
         self._living().kill()
-        if doubts := films.doubts():
-            raise CouldNotRun(f"inconclusive: {doubts[0]}")
         for place, recorder in zip(self.places, films.recorders, strict=True):
             if not recorder.recording.ops:
                 why = f"what serves the {place.name} is not started by [process] start"
                 raise NotApplicable(why)
+        if doubts := films.doubts():
+            raise CouldNotRun(f"inconclusive: {doubts[0]}")
         moments = [*films.moments.items(), (self.answered, AFTER)]
         self.moments = len(moments)
         return sorted(moments, key=lambda item: sum(item[0]))

@@ -123,8 +123,8 @@ def _requirement(id: str, results: Sequence[Result]) -> str:
     checks = "".join(_check(result, id) for result in sorted(results, key=_gravity))
     opened = " open" if verdict is Verdict.FAIL else ""
     counts = summary(results)
-    bad = [f"{counts[verdict]} {verdict}" for verdict in GROUPS if counts[verdict]]
-    told = ", ".join([f"{len(results)} check{'s' * (len(results) > 1)}", *bad])
+    rest = [f"{counts[end]} {end}" for end in _ORDER if counts[end] and end is not Verdict.PASS]
+    told = ", ".join([f"{len(results)} check{'s' * (len(results) > 1)}", *rest])
     return (
         f'<article id="{id}" data-profile="{escape(profile)}" data-verdict="{verdict}">'
         f'<h2><a href="#{id}">{id}</a> <b class="{verdict}">{verdict}</b>'

@@ -69,7 +69,8 @@ def lines(report: Report, place: str, *, verbose: bool, quiet: bool, colour: boo
     if verbose:
         for id, results in report.by_requirement().items():
             verdict = worst(results)
-            yield f"{id:<11} {paint(verdict, f'{verdict:<15}')} {len(results)} checks"
+            count = sum(result.verdict is not Verdict.NOT_APPLICABLE for result in results)
+            yield f"{id:<11} {paint(verdict, f'{verdict:<15}')} {count} checks"
         yield ""
     for verdict in GROUPS:
         results = [r for r in report.results if r.verdict is verdict and not (r.known or r.flaky)]

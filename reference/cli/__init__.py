@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reference.store.repository import Repository
 
 OK, WRONG, USAGE, BROKEN, NOT_FOUND, REMOTE = 0, 1, 2, 3, 4, 5
+ADAPTER = ("init", "batch")
 Handler = Callable[[Arguments], int]
 
 
@@ -57,7 +58,11 @@ def _parsed(argv: Sequence[str]) -> Arguments:
     if found is not None:
         found.handler = network
         return found
-    from . import options  # with tables of languages: plain network commands do without
+    if len(argv) == 3 and argv[0] == "store" and argv[1] in ADAPTER and argv[2][:1] != "-":
+        from . import local  # a store is asked by one process after the other, each started anew
+
+        return Arguments(handler=local.store, debug=False, action=argv[1], dir=argv[2])
+    from . import options  # with tables of languages: those above do without
 
     parser = options.parser()
     arguments, rest = parser.parse_known_args(argv, Arguments())

@@ -7,7 +7,7 @@ from functools import partial
 
 from reference.client import arguments as network_arguments
 
-from . import Handler, local, network
+from . import ADAPTER, Handler, local, network
 
 OWN = (local.serve, local.work, local.fixture)
 """Commands that read their options themselves, so that nobody else imports what they need."""
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(local.identity)
     adapter = add(local.store)
-    adapter.add_argument("action", choices=["init", "batch"])
+    adapter.add_argument("action", choices=ADAPTER)
     adapter.add_argument("dir", help="where the store is, or will be")
     network_arguments.add(partial(add, network))
     add(local.serve)

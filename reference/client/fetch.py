@@ -76,7 +76,7 @@ def _have(repository: Repository, name: str) -> list[str]:
         return sample(repository, sorted(others))
     newest = newest_first(
         lambda oid: parents(repository.commit(oid)),
-        lambda oid: instant(repository.commit(oid)["committed_at"]),
+        lambda oid: instant(repository.commit(oid)["committed_at"])[0],
         others,
     )
     return [*sorted(tracked), *islice(newest, SAMPLE)]

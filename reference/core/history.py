@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
@@ -29,6 +29,17 @@ def reachable(parents: Parents, starts: Iterable[str], stop: Set[str] = frozense
                 waiting.append((commit, True))
                 waiting.extend((parent, False) for parent in reversed(parents(commit)))
     return order
+
+
+def parents_first(above: Mapping[str, Sequence[str]]) -> list[str]:
+    """The keys, each after those of its parents that are keys too; mostly they come so."""
+    seen: set[str] = set()
+    for commit, parents in above.items():
+        for parent in parents:
+            if parent not in seen and parent in above:
+                return reachable(lambda key: above.get(key, ()), above)
+        seen.add(commit)
+    return list(above)
 
 
 def is_ancestor(parents: Parents, ancestor: str, descendant: str) -> bool:
@@ -67,13 +78,13 @@ def newest_first(
                 heappush(queue, (-time_of(parent), parent))
 
 
-def instant(committed_at: str) -> float:
-    """The moment that a commit's time names, whatever its offset and fraction."""
+def instant(committed_at: str) -> tuple[int, str]:
+    """The moment that a commit's time names: whole seconds, and any number of digits beyond."""
     whole, fraction, offset = re.fullmatch(
-        r"([^.Z+]+?)(\.\d+)?(Z|[+-]\d\d:\d\d)", committed_at
+        r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", committed_at
     ).groups()  # type: ignore[union-attr]  # its form was checked when it came in
     moment = datetime.fromisoformat(whole + ("+00:00" if offset == "Z" else offset))
-    return moment.timestamp() + float(fraction or 0)
+    return int(moment.timestamp()), (fraction or "").rstrip("0")
 
 
 class Sweep(Generic[Id]):

@@ -107,13 +107,15 @@ async def _checked(
     given: msign.Credentials | None,
     body: Body,
 ) -> Response:
-    who = await auth.signer(service, request, given, body.key)
-    if access == "open":
-        return await handler(Call(service, request, body, who))
-    named = request.path_params
-    repo = await auth.visible_repo(service, named["owner"], named["slug"], who)
-    if access == "write":
-        auth.require_owner(repo, who)
+    who = repo = None
+    if given or access != "open":
+        named = request.path_params
+        async with service.database.session() as db:
+            who = await auth.signer(db, request, given, body.key)
+            if access != "open":
+                repo = await auth.visible_repo(db, named["owner"], named["slug"], who)
+            if repo and access == "write":
+                auth.require_owner(repo, who)
     return await handler(Call(service, request, body, who, repo))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from time import time
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -11,6 +12,9 @@ from reference.wire import msign, provenance
 from reference.wire.errors import ProtocolError
 
 from .service import Repo, Service
+
+if TYPE_CHECKING:
+    from .database import Connection
 
 _NOBODY = provenance.public_key(os.urandom(32))
 """What an unknown handle is checked against, so that no answer tells who is known.  [AUTH-007]"""
@@ -35,29 +39,25 @@ def credentials(request: Request) -> msign.Credentials | None:
 
 
 async def signer(
-    service: Service, request: Request, given: msign.Credentials | None, body_key: str
+    db: Connection, request: Request, given: msign.Credentials | None, body_key: str
 ) -> str | None:
     """The handle that signed the request, or nobody; a signature that fails is refused."""
     if given is None:
         return None
-    async with service.database.session() as db:
-        known = await db.fetchval(
-            "SELECT public_key FROM identities WHERE handle = $1", given.handle
-        )
+    known = await db.fetchval("SELECT public_key FROM identities WHERE handle = $1", given.handle)
     key = known or _NOBODY
     host = request.headers.get("host", "")
     msign.verify(given, key, time(), request.method, host, raw_target(request), body_key)
     return given.handle
 
 
-async def visible_repo(service: Service, owner: str, slug: str, who: str | None) -> Repo:
+async def visible_repo(db: Connection, owner: str, slug: str, who: str | None) -> Repo:
     """The repository, if it is there and `who` may see it."""
     if "\0" in owner + slug:  # which no text in the database can hold
         return _visible(None, who)
-    async with service.database.session() as db:
-        row = await db.fetchrow(
-            f"SELECT {REPO_COLUMNS} FROM repos WHERE owner = $1 AND slug = $2", owner, slug
-        )
+    row = await db.fetchrow(
+        f"SELECT {REPO_COLUMNS} FROM repos WHERE owner = $1 AND slug = $2", owner, slug
+    )
     return _visible(Repo.of(row) if row else None, who)
 
 

@@ -29,7 +29,7 @@ _WINDOW_BYTES = 4 * 1024 * 1024
 
 
 class Place(NamedTuple):
-    """Where a blob lies, and how many blobs the index has for its frame."""
+    """Where a blob lies, and how many blobs lie in its frame."""
 
     mpack_id: str
     row: Row
@@ -39,30 +39,20 @@ class Place(NamedTuple):
 
 async def places(db: Connection, repo: Repo, objects: Collection[str]) -> dict[str, Place]:
     """Where each of these blobs can be read."""
-    found = await db.fetch(
+    rows = await db.fetch(
         f"""
         SELECT DISTINCT ON (blob_id) p.*, mpacks.form
-        FROM ({PLACES} AND o.blob_id = ANY($2)) AS p JOIN mpacks USING (mpack_id)
+        FROM ({PLACES} AND i.blob_id = ANY($2)) AS p JOIN mpacks USING (mpack_id)
         ORDER BY blob_id, mpack_id
         """,
         repo.raw,
         history.raws(set(objects)),
     )
-    at = sorted({(row["mpack_id"], row["frame_offset"]) for row in found})
-    counted = await db.fetch(
-        """
-        SELECT f.*, (SELECT count(*) FROM mpack_index i
-            WHERE i.mpack_id = f.mpack_id AND i.frame_offset = f.frame_offset) AS blobs
-        FROM unnest($1::bytea[], $2::bigint[]) AS f (mpack_id, frame_offset)
-        """,
-        [mpack_id for mpack_id, _ in at],
-        [offset for _, offset in at],
-    )
-    blobs = {(row["mpack_id"], row["frame_offset"]): row["blobs"] for row in counted}
     by_id = {}
-    for blob, mpack, *row, form in found:
-        object_id, size = from_raw(blob), blobs[mpack, row[0]]
-        by_id[object_id] = Place(from_raw(mpack), Row(object_id, *row), size, form == "framed")
+    for blob, mpack, *row, frame_blobs, form in rows:
+        object_id = from_raw(blob)
+        place = Place(from_raw(mpack), Row(object_id, *row), frame_blobs, form == "framed")
+        by_id[object_id] = place
     if missing := set(objects) - by_id.keys():
         raise ProtocolError("storage_down", f"no pack holds {min(missing)} any more")
     return by_id

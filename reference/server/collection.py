@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,7 @@ PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.05
 """How long it looks for a moment without a push before it makes pushes wait."""
 _NEEDED = """
     EXISTS (SELECT FROM fetch_mpack_cache c WHERE c.mpack_id = m.mpack_id)
-    OR EXISTS (
-        SELECT FROM mpack_refs f JOIN mpack_index i ON i.mpack_id = f.mpack_id
-        JOIN object_refs o ON o.repo_id = f.repo_id AND o.blob_id = i.blob_id
-        WHERE f.mpack_id = m.mpack_id)
+    OR m.blob_ids <> '{}' AND EXISTS (SELECT FROM mpack_refs r WHERE r.mpack_id = m.mpack_id)
 """
 
 
@@ -52,10 +49,8 @@ async def collect(service: Service) -> dict[str, int]:
             " RETURNING mpack_id",
             LINK_SECONDS,
         )
-        unneeded = await db.fetch(f"DELETE FROM mpacks m WHERE NOT ({_NEEDED}) RETURNING mpack_id")
-        await db.execute(
-            "DELETE FROM mpack_index WHERE mpack_id = ANY($1)", [row[0] for row in unneeded]
-        )
+        unneeded = await db.fetch(f"SELECT mpack_id FROM mpacks m WHERE NOT ({_NEEDED})")
+        await _drop_packs(db, [row[0] for row in unneeded])
         needed = await _packs_with_rows(db)
         gone = old.union(from_raw(row[0]) for row in (*expired, *unneeded)) - needed
         await asyncio.to_thread(_delete_packs, objects, gone)
@@ -106,18 +101,22 @@ async def _drop_lost_packs(db: Connection, objects: ObjectStore, seen: set[str])
     lost = [to_raw(own) for own in await asyncio.to_thread(_absent, objects, suspects)]
     if not lost:
         return {"lost_packs": 0, "stale_index_rows": 0}
-    stale = await db.fetch(
-        "DELETE FROM mpack_index WHERE mpack_id = ANY($1) RETURNING blob_id", lost
-    )
-    for table in ("mpack_refs", "mpacks", "fetch_mpack_cache"):
+    stale = await _drop_packs(db, lost)
+    for table in ("mpack_refs", "fetch_mpack_cache"):
         await db.execute(f"DELETE FROM {table} WHERE mpack_id = ANY($1)", lost)
-    await db.execute(
-        "DELETE FROM object_refs o WHERE blob_id = ANY($1) AND NOT EXISTS ("
-        " SELECT FROM mpack_index i JOIN mpack_refs m USING (mpack_id)"
-        " WHERE i.blob_id = o.blob_id AND m.repo_id = o.repo_id)",
-        [row["blob_id"] for row in stale],
+    return {"lost_packs": len(lost), "stale_index_rows": stale}
+
+
+async def _drop_packs(db: Connection, mpack_ids: Sequence[bytes]) -> int:
+    """Drops the rows of packs, and tells how many of the index there were."""
+    found: int = await db.fetchval(
+        "WITH pack AS (DELETE FROM mpacks WHERE mpack_id = ANY($1) RETURNING mpack_id, blob_ids),"
+        " stale AS (DELETE FROM mpack_index i USING pack, unnest(pack.blob_ids) AS b (blob_id)"
+        " WHERE i.blob_id = b.blob_id AND i.mpack_id = pack.mpack_id RETURNING 1)"
+        " SELECT count(*) FROM stale",
+        mpack_ids,
     )
-    return {"lost_packs": len(lost), "stale_index_rows": len(stale)}
+    return found
 
 
 def _absent(objects: ObjectStore, mpack_ids: Iterable[str]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -26,7 +28,18 @@ _DOWN = (
 _FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 
 
+WAIT_SECONDS = 30
+"""For a connection, when all are in use."""
+SEND_BYTES = 1024 * 1024
+"""What the kernel takes of rows ahead, so that copying them does not wait for our threads."""
+
+
 class _Session(asyncpg.Connection):
+    def __init__(self, protocol: Any, transport: asyncio.WriteTransport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+
     def get_reset_query(self) -> str:
         """Nothing to reset: no session state outlives a transaction here."""
         return ""
@@ -61,8 +74,12 @@ class Database:
         """A connection for a few statements."""
         assert self._pool is not None, "the database is not open"
         with _translated():
-            async with self._pool.acquire(timeout=30) as connection:
+            async with asyncio.timeout(WAIT_SECONDS):  # one of the pool's own would start a task
+                connection = await self._pool.acquire()
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection, timeout=WAIT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

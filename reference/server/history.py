@@ -5,9 +5,10 @@ Commits are numbered as they arrive, so whoever asks reads from the end, as far 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
+
+import msgpack
 
 from reference.core.history import Sweep, instant
 from reference.wire.errors import ProtocolError
@@ -109,21 +110,21 @@ async def branch_heads(db: Connection, repo: bytes) -> dict[str, str]:
 
 async def commit(db: Connection, repo: bytes, commit_id: str) -> Commit:
     """The record of one commit, or `unknown_commit`."""
-    text = await db.fetchval(
+    packed = await db.fetchval(
         "SELECT record FROM commits WHERE repo_id = $1 AND commit_id = $2", repo, to_raw(commit_id)
     )
-    if text is None:
+    if packed is None:
         raise ProtocolError("unknown_commit", f"no commit {commit_id} here", "AUTH-013")
-    record: Commit = json.loads(text)
+    record: Commit = msgpack.unpackb(packed)
     return record
 
 
-async def records(db: Connection, repo: bytes, ids: Collection[str]) -> dict[str, Commit]:
+async def records(db: Connection, repo: bytes, ids: Iterable[str]) -> dict[str, Commit]:
     """The records of these commits."""
     rows = await db.fetch(
         "SELECT record FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)", repo, raws(ids)
     )
-    found = (json.loads(row["record"]) for row in rows)
+    found = (msgpack.unpackb(row["record"]) for row in rows)
     return {record["commit_id"]: record for record in found}
 
 
@@ -145,11 +146,6 @@ async def newest_base(
         found = Sweep(map(to_raw, starts), met=set(map(to_raw, ack)))
         await sweep(db, repo, found, starts)
         if found.bases:
-            rows = await db.fetch(
-                "SELECT commit_id, record ->> 'committed_at' AS at FROM commits"
-                " WHERE repo_id = $1 AND commit_id = ANY($2)",
-                repo,
-                sorted(found.bases),
-            )
-            return min((-instant(row["at"]), from_raw(row["commit_id"])) for row in rows)[1]
+            bases = await records(db, repo, map(from_raw, found.bases))
+            return max(sorted(bases), key=lambda own: instant(bases[own]["committed_at"]))
     return None

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from reference.core import verification
-from reference.core.history import reachable
+from reference.core.history import parents_first
 from reference.core.verification import Needs
 from reference.wire import provenance
 from reference.wire.errors import ProtocolError
@@ -90,13 +90,15 @@ def is_closure(intake: Intake, head: str) -> bool:
     needs, pack = intake.needs, intake.pack
     if needs.commits or needs.snapshots or needs.bases or needs.objects:
         return False
-    of = {record["commit_id"]: record for record in pack.commits}
-    if head not in of or len(of) != len(pack.commits):
-        return False
-    line = reachable(lambda commit_id: parents(of[commit_id]), [head])
+    above = {record["commit_id"]: parents(record) for record in pack.commits}
+    line = {head}
+    for commit_id in reversed(parents_first(above)):
+        if commit_id not in line:
+            return False
+        line.update(above[commit_id])
     snapshots = {record["snapshot_id"] for record in pack.snapshots}
     return (
-        len(line) == len(of)
+        len(line) == len(above) == len(pack.commits)
         and snapshots == {record["snapshot_id"] for record in pack.commits}
         and len(snapshots) == len(pack.snapshots)
         and needs.named == len(set(pack.blob_ids)) == len(pack.blob_ids)

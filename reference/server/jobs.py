@@ -82,8 +82,8 @@ async def index(service: Service, payload: Payload) -> None:
         return
     async with service.database.session() as db:
         whole = await db.fetchval(
-            "SELECT p.blobs = (SELECT count(*) FROM mpack_index i JOIN object_refs o"
-            " USING (blob_id) WHERE i.mpack_id = p.mpack_id AND o.repo_id = m.repo_id)"
+            "SELECT cardinality(p.blob_ids) = (SELECT count(*) FROM mpack_index i"
+            " WHERE i.mpack_id = p.mpack_id AND i.blob_id = ANY(p.blob_ids))"
             " FROM mpacks p JOIN mpack_refs m USING (mpack_id)"
             " WHERE p.mpack_id = $1 AND m.repo_id = $2",
             to_raw(key),
@@ -99,8 +99,9 @@ async def index(service: Service, payload: Payload) -> None:
         return  # nothing needed it, so it was collected
     async with service.database.transaction() as db:
         await writing.begin(db, repo)
-        await writing.copy(db, writing.PackTables(repo, key, intake.pack).blobs())
-        await writing.add_pack(db, repo, key, intake.pack, intake.form)
+        tables = writing.PackTables(repo, key, intake.pack)
+        await writing.copy(db, writing.making([tables.index]))
+        await writing.add_pack(db, tables, intake.form)
     log("index repaired", mpack=key, repo=repo.id)
 
 

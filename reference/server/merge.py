@@ -46,7 +46,7 @@ async def merge(call: Call) -> Response:
             head = await _write_merge(db, repo, base, ours, theirs, message, author, target)
             result = "merged"
         await writing.move_branch(db, repo, target, ours, head)
-        await writing.enqueue_prebuild(db, repo)
+        await writing.enqueue_push_jobs(db, repo)
     return call.answer({"ok": True, "commit_id": head, "result": result})
 
 
@@ -96,5 +96,6 @@ async def _write_merge(
         "parent2_commit_id": theirs,
     }
     commit = check_commit({**record, "commit_id": ids.commit_id(record)})
-    await writing.copy(db, [*tables, partial(rows.commits, repo.raw, [commit], last)])
+    tables.append(partial(rows.commits, repo.raw, [commit], last))
+    await writing.copy(db, writing.making(tables))
     return str(commit["commit_id"])

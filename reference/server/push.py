@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from .database import Connection
 
 UPLOAD_SECONDS = 3600
-_COUNTS = {"commits": "commits", "snapshot_refs": "snapshots", "object_refs": "blobs"}
+_COUNTS = ("commits", "snapshots", "blobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict
         if current != move.head:
             await writing.move_branch(db, repo, move.branch, current, move.head)
             await writing.enqueue_push_jobs(db, repo, key)
-    return dict.fromkeys(_COUNTS.values(), 0)
+    return dict.fromkeys(_COUNTS, 0)
 
 
 async def _take_in(
@@ -193,6 +195,11 @@ async def _take_in(
 ) -> dict[str, int]:
     """Checks what a pack leans on, then writes it; whatever fails, nothing was written."""
     pack, needs = intake.pack, intake.needs
+    # One thread makes the rows first, for the database to take beside the proof: two threads
+    # would only take the interpreter from each other, and the database wait for both.
+    worker = ThreadPoolExecutor(1, "push")
+    tables = writing.PackTables(repo, intake.key, pack)
+    worker.submit(tables.index)
     async with service.database.session() as db:
         known = Known(
             await history.known(db, "commits", repo.raw, needs.commits),
@@ -201,53 +208,53 @@ async def _take_in(
         )
         stands_on = await trees.load(db, needs.bases & known.snapshots)
     known = Known(known.commits, known.snapshots, known.objects, stands_on.tree)
-    given = (service.limits, intake, known, stands_on, move.head)
-    proof = asyncio.create_task(asyncio.to_thread(_prove, *given))
-    sealed = asyncio.create_task(asyncio.to_thread(upload.seal))
+    work = partial(asyncio.get_running_loop().run_in_executor, worker)
+    prove = partial(work, _prove, service.limits, intake, known, stands_on, move.head)
+    running: list[asyncio.Future[Any]] = [asyncio.create_task(asyncio.to_thread(upload.seal))]
     try:
         async with service.database.transaction() as db:
             await writing.begin(db, repo)
             try:
                 current = await _check_move(db, repo, pack, move)
             except ProtocolError:
-                await proof  # what is wrong with the pack itself is said first
+                await prove()  # what is wrong with the pack itself is said first
                 raise
             if current == move.head and await _was_accepted(db, repo, intake.key):
-                return dict.fromkeys(_COUNTS.values(), 0)  # the same push, a moment ago
+                return dict.fromkeys(_COUNTS, 0)  # the same push, a moment ago
             if current != move.head:
                 await writing.move_branch(db, repo, move.branch, current, move.head)
-            last = await history.last_position(db, repo.raw)
-            tables = writing.PackTables(repo, intake.key, pack, last)
             with service.metrics.timed("push_phase", phase="write"):
-                is_indexed, there = await writing.shared(db, intake.key, tables.snapshot_ids)
-                written = await writing.copy(db, tables.all(is_indexed, there))
+                await tables.look(db)
+                made = writing.making(tables.all(), worker)
+                running += (*made, closed := work(is_closure, intake, move.head), proof := prove())
+                written = await writing.copy(db, made)
             await writing.enqueue_push_jobs(db, repo, intake.key)
-            await writing.add_pack(db, repo, intake.key, pack, intake.form)
+            blobs = await writing.add_pack(db, tables, intake.form)
+            if await closed:
+                held = len(pack.commits), len(pack.blob_ids)
+                await writing.cache_pack(db, repo, move.head, intake.form, intake.key, *held)
             with service.metrics.timed("push_phase", phase="verify"):
-                found = await proof
-            await trees.keep(db, found.manifests)
-            if found.is_closure:
-                counts = len(pack.commits), len(pack.blob_ids)
-                await writing.cache_pack(db, repo, move.head, intake.form, intake.key, *counts)
+                due = await proof
+            await trees.keep(db, due)
             with service.metrics.timed("push_phase", phase="keep"):  # [PUSH-006]
-                await sealed
+                await running[0]
                 await asyncio.to_thread(upload.accept, pack_key(intake.key))
     finally:
-        await asyncio.wait([proof, sealed])
-        for task in (proof, sealed):
+        worker.shutdown(wait=False)
+        await asyncio.wait(running)
+        for task in running:
             task.exception()  # was raised above, unless something else was first
-    return {name: written[table] for table, name in _COUNTS.items()}
+    counts = (written["commits"], written["snapshot_refs"], blobs)
+    return dict(zip(_COUNTS, counts, strict=True))
 
 
-class Proof(NamedTuple):
-    """What came to light on the way."""
+def _prove(
+    limits: Limits, intake: Intake, known: Known, stands_on: Trees, head: str
+) -> list[tuple[bytes, bytes]]:
+    """What is left to verify, while the database takes rows that count only if it holds.
 
-    manifests: list[tuple[bytes, bytes]]
-    is_closure: bool
-
-
-def _prove(limits: Limits, intake: Intake, known: Known, stands_on: Trees, head: str) -> Proof:
-    """What is left to verify, while the database takes rows that count only if it holds."""
+    Returns the manifests to keep.
+    """
     pack = intake.pack
     try:
         verification.check_pack(pack, known, limits, intake.needs)
@@ -255,7 +262,7 @@ def _prove(limits: Limits, intake: Intake, known: Known, stands_on: Trees, head:
         intake.commits.result()  # what is wrong with a commit is said first
     added = {record["snapshot_id"]: record for record in reversed(pack.snapshots)}
     named = [record["snapshot_id"] for record in pack.commits if record["commit_id"] == head]
-    return Proof(stands_on.due(named[0], added) if named else [], is_closure(intake, head))
+    return stands_on.due(named[0], added) if named else []
 
 
 async def _check_move(db: Connection, repo: Repo, pack: Pack, move: Move) -> str | None:

@@ -54,7 +54,7 @@ async def register(call: Call) -> Response:
 
 def slug_of(name: str) -> str:
     """The slug of a repository's name.  [HTTP-018]"""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64].rstrip("-")
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", name).lower().strip("-")[:64].rstrip("-")
     if not slug:
         raise ProtocolError("malformed", f"{name[:80]!r} leaves nothing for a slug", "HTTP-018")
     return slug
@@ -112,7 +112,7 @@ async def _initialize(db: Connection, repo: Repo, now: datetime) -> None:
         partial(rows.snapshots, [snapshot]),
         partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [to_raw(empty)], 0),
     ]
-    await writing.copy(db, tables)
+    await writing.copy(db, writing.making(tables))
     await writing.move_branch(db, repo, "main", None, commit["commit_id"])
 
 
@@ -126,7 +126,7 @@ async def delete(call: Call) -> Response:
     async with call.service.database.transaction() as db:
         await writing.begin(db, repo)
         await db.execute("DELETE FROM repos WHERE repo_id = $1", repo.raw)
-        for table in ("commits", "snapshot_refs", "object_refs", "mpack_refs"):
+        for table in ("commits", "snapshot_refs", "mpack_refs"):
             await db.execute(f"DELETE FROM {table} WHERE repo_id = $1", repo.raw)
         await db.execute("INSERT INTO jobs (type, payload) VALUES ('gc', '{}')")
         await db.execute(f"NOTIFY {writing.JOB_CHANNEL}")

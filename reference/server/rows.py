@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from struct import Struct, pack
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from reference.core.history import reachable
+from reference.core.history import parents_first
 from reference.wire.ids import from_raw, to_raw
 from reference.wire.pack import Pack
 from reference.wire.records import Commit, Snapshot, parents
@@ -23,9 +22,8 @@ _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _ID = b"\0\0\0\x20"
 _TEXT_OID = 25
-_FRAME, _SPAN, _NUMBER = Struct(">iqiqi?"), Struct(">iqiq"), Struct(">iq")
+_FRAME, _SPAN, _NUMBER = Struct(">iqiqiii?"), Struct(">iqiq"), Struct(">iq")
 _pack_message: Callable[[object], bytes] = msgpack.Packer().pack
-_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 Table = tuple[str, tuple[str, ...], bytes]
 """A table, the columns that are copied, and the rows."""
@@ -56,19 +54,17 @@ def _texts(items: Sequence[str] | None) -> bytes:
 def commits(repo: bytes, records: Sequence[Commit], last: int) -> Table:
     """Rows of `commits`, numbered on from `last`; of two records with one id the first counts."""
     start = b"\0\7" + _ID + repo
-    parents_of = parents_in({record["commit_id"]: record for record in records})
-    order = reachable(parents_of, [record["commit_id"] for record in records])
+    order = parents_first({record["commit_id"]: parents(record) for record in records})
     position = {commit_id: last + n for n, commit_id in enumerate(order, start=1)}
-    unique = _unique("commit_id", records)
     rows: list[bytes] = []
-    for (object_id, record), text in zip(unique, _dumps([own for _, own in unique]), strict=True):
+    for object_id, record in _unique("commit_id", records):
         rows += (
             start,
             _id(object_id),
             _id(record["snapshot_id"]),
             _id(record["parent_commit_id"]),
             _id(record["parent2_commit_id"]),
-            _field(text.encode()),
+            _field(_pack_message(record)),
             _NUMBER.pack(8, position[object_id]),
         )
     return _table(
@@ -76,21 +72,6 @@ def commits(repo: bytes, records: Sequence[Commit], last: int) -> Table:
         "repo_id commit_id snapshot_id parent_commit_id parent2_commit_id record position",
         rows,
     )
-
-
-def _dumps(records: Sequence[Commit]) -> list[str]:
-    """The JSON of each record; what all of them share is written once."""
-    first = records[0] if records else {}
-    shared = {
-        name: value
-        for name, value in first.items()
-        if name != "commit_id" and all(record.get(name, ...) is value for record in records)
-    }
-    end = "," + _dump(shared)[1:] if shared else "}"
-    return [
-        _dump({name: value for name, value in record.items() if name not in shared})[:-1] + end
-        for record in records
-    ]
 
 
 def snapshots(records: Iterable[Snapshot]) -> Table:
@@ -114,7 +95,7 @@ def _unique(name: str, records: Iterable[dict[str, Any]]) -> list[tuple[str, dic
     found: dict[str, dict[str, Any]] = {}
     for record in records:
         found.setdefault(record[name], record)
-    return sorted(found.items())
+    return [(object_id, found[object_id]) for object_id in sorted(found)]
 
 
 def references(table: str, column: str, repo: bytes, ids: Iterable[bytes], last: int) -> Table:
@@ -123,32 +104,29 @@ def references(table: str, column: str, repo: bytes, ids: Iterable[bytes], last:
     return _table(table, f"repo_id {column} since", [start + own + end for own in ids])
 
 
-def index(mpack: bytes, places: Mapping[bytes, bytes], blobs: Iterable[bytes]) -> Table:
-    """Rows of `mpack_index`, for `places` of a pack."""
-    start, middle = b"\0\7" + _ID, _ID + mpack
+def index(mpack: bytes, contents: Pack, raws: Sequence[bytes]) -> Table:
+    """Rows of `mpack_index`, in the order of the ids; of two places of a blob the later counts."""
+    found: dict[bytes, bytes] = {}
+    blobs = zip(raws, contents.blob_sizes, strict=True)
+    span, middle = _SPAN.pack, _ID + mpack
+    for frame in contents.frames:
+        known = (8, frame.offset, 8, frame.length, 4, frame.blobs, 1, frame.stored)
+        start = middle + _FRAME.pack(*known)
+        offset = 0
+        for blob, size in islice(blobs, frame.blobs):
+            found[blob] = start + span(8, offset, 8, size)
+            offset += size
+    start = b"\0\x08" + _ID
     return _table(
         "mpack_index",
-        "blob_id mpack_id frame_offset frame_length stored offset length",
-        [start + blob + middle + places[blob] for blob in blobs],
+        "blob_id mpack_id frame_offset frame_length frame_blobs stored offset length",
+        sorted([start + blob + place for blob, place in found.items()]),
     )
 
 
 def parents_in(records: Mapping[str, Commit]) -> Callable[[str], list[str]]:
     """Looks up parents among `records`; a commit that is not there has none."""
     return lambda commit_id: parents(records[commit_id]) if commit_id in records else []
-
-
-def places(contents: Pack, raws: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The last five columns of `mpack_index` for each blob of a pack."""
-    found: dict[bytes, bytes] = {}
-    blobs = zip(raws, contents.blob_sizes, strict=True)
-    for frame in contents.frames:
-        start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)
-        offset = 0
-        for blob, size in islice(blobs, frame.blobs):
-            found[blob] = start + _SPAN.pack(8, offset, 8, size)
-            offset += size
-    return found
 
 
 def snapshot_of(row: asyncpg.Record) -> Snapshot:

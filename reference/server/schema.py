@@ -9,8 +9,13 @@ if TYPE_CHECKING:
 
 MIGRATION_LOCK = 0x6D757365_01
 
-# Hot tables name their repository without a foreign key: a push of 6,000 blobs would pay for
-# 12,000 lookups of one row.  The push locks that row instead, and deleting it deletes theirs.
+# Hot tables name their repository without a foreign key: a push of 1,000 commits would pay for
+# 2,000 lookups of one row.  The push locks that row instead, and deleting it deletes theirs.
+# A blob has one row for each pack that it lies in, with one index: which repository has it follows
+# from the packs that this accepted, and which rows a pack has, from the ids it keeps.
+#
+# Commits of a repository are numbered as they arrive, parents first; `since` is the number of the
+# last one that was there before.  So what is new to somebody is read from the end.
 MIGRATIONS = (
     """
     CREATE TABLE settings (name text PRIMARY KEY, value bytea NOT NULL);
@@ -44,28 +49,38 @@ MIGRATIONS = (
         snapshot_id bytea NOT NULL,
         parent_commit_id bytea,
         parent2_commit_id bytea,
-        record json NOT NULL,
+        record bytea NOT NULL,
+        position bigint NOT NULL,
         storage_uri text CHECK (storage_uri IS NULL),
-        PRIMARY KEY (repo_id, commit_id)
+        PRIMARY KEY (repo_id, commit_id),
+        UNIQUE (repo_id, position)
     );
     CREATE TABLE snapshots (
         snapshot_id bytea PRIMARY KEY,
         parent_snapshot_id bytea,
-        delta bytea NOT NULL,
+        delta bytea STORAGE EXTERNAL NOT NULL,
         directories text[],
         storage_uri text CHECK (storage_uri IS NULL)
     );
     CREATE TABLE snapshot_refs (
-        repo_id bytea NOT NULL, snapshot_id bytea NOT NULL, PRIMARY KEY (repo_id, snapshot_id)
+        repo_id bytea NOT NULL,
+        snapshot_id bytea NOT NULL,
+        since bigint NOT NULL,
+        PRIMARY KEY (repo_id, snapshot_id)
     );
+    CREATE TABLE manifests (snapshot_id bytea PRIMARY KEY, payload bytea STORAGE EXTERNAL NOT NULL);
     CREATE TABLE mpacks (
         mpack_id bytea PRIMARY KEY,
         size_bytes bigint NOT NULL,
         form text NOT NULL,
+        blob_ids bytea[] STORAGE EXTERNAL NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now()
     );
     CREATE TABLE mpack_refs (
-        repo_id bytea NOT NULL, mpack_id bytea NOT NULL, PRIMARY KEY (repo_id, mpack_id)
+        repo_id bytea NOT NULL,
+        mpack_id bytea NOT NULL,
+        since bigint NOT NULL,
+        PRIMARY KEY (repo_id, mpack_id)
     );
     CREATE INDEX ON mpack_refs (mpack_id);
     CREATE TABLE mpack_index (
@@ -73,15 +88,15 @@ MIGRATIONS = (
         mpack_id bytea NOT NULL,
         frame_offset bigint NOT NULL,
         frame_length bigint NOT NULL,
+        frame_blobs integer NOT NULL,
         stored boolean NOT NULL,
         "offset" bigint NOT NULL,
         length bigint NOT NULL,
         PRIMARY KEY (blob_id, mpack_id)
     );
-    CREATE INDEX ON mpack_index (mpack_id);
-    CREATE TABLE object_refs (
-        repo_id bytea NOT NULL, blob_id bytea NOT NULL, PRIMARY KEY (repo_id, blob_id)
-    );
+    CREATE VIEW object_refs AS
+        SELECT repo_id, blob_id, min(since) AS since
+        FROM mpack_refs JOIN mpack_index USING (mpack_id) GROUP BY repo_id, blob_id;
     CREATE TABLE fetch_mpack_cache (
         cache_id bytea PRIMARY KEY,
         repo_id bytea NOT NULL REFERENCES repos ON DELETE CASCADE,
@@ -108,34 +123,6 @@ MIGRATIONS = (
         error text
     );
     CREATE INDEX ON jobs (priority DESC, job_id) WHERE state = 'waiting';
-    """,
-    # Commits of a repository are numbered as they arrive, parents first; `since` is the number
-    # of the last one that was there before.  So what is new to somebody is read from the end.
-    """
-    ALTER TABLE commits ADD COLUMN position bigint;
-    CREATE INDEX upgrade_first ON commits (repo_id, parent_commit_id);
-    CREATE INDEX upgrade_second ON commits (repo_id, parent2_commit_id);
-    WITH RECURSIVE line AS (
-        SELECT repo_id, commit_id, 1 AS depth FROM commits WHERE parent_commit_id IS NULL
-        UNION
-        SELECT c.repo_id, c.commit_id, line.depth + 1 FROM line JOIN commits c
-        ON c.repo_id = line.repo_id AND line.commit_id IN (c.parent_commit_id, c.parent2_commit_id)
-    ), numbered AS (
-        SELECT repo_id, commit_id,
-            row_number() OVER (PARTITION BY repo_id ORDER BY max(depth)) AS position
-        FROM line GROUP BY repo_id, commit_id
-    ) UPDATE commits c SET position = n.position FROM numbered n
-      WHERE c.repo_id = n.repo_id AND c.commit_id = n.commit_id;
-    DROP INDEX upgrade_first, upgrade_second;
-    ALTER TABLE commits ALTER COLUMN position SET NOT NULL;
-    CREATE UNIQUE INDEX ON commits (repo_id, position);
-    ALTER TABLE snapshot_refs ADD COLUMN since bigint NOT NULL DEFAULT 0;
-    ALTER TABLE object_refs ADD COLUMN since bigint NOT NULL DEFAULT 0;
-    ALTER TABLE mpacks ADD COLUMN blobs integer;
-    CREATE TABLE manifests (snapshot_id bytea PRIMARY KEY, payload bytea NOT NULL);
-    ALTER TABLE manifests ALTER COLUMN payload SET STORAGE EXTERNAL;
-    DROP INDEX mpack_index_mpack_id_idx;
-    CREATE INDEX ON mpack_index (mpack_id, frame_offset);
     """,
 )
 

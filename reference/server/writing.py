@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from concurrent.futures import Executor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 JOB_PRIORITY = 10
 JOB_CHANNEL = "musekit_jobs"
 MakeTable = Callable[[], Table]
+Made = asyncio.Future[Table]
 
 
 async def begin_adding(db: Connection) -> None:
@@ -46,78 +47,80 @@ class PackTables:
     """The rows that a verified pack adds; what two tables share is computed once."""
 
     def __init__(self, repo: Repo, key: str, contents: Pack, last: int = 0) -> None:
-        self._repo = repo.raw
-        self._last = last
-        self._key = to_raw(key)
-        self._contents = contents
+        self.repo = repo.raw
+        self.key = to_raw(key)
+        self.contents = contents
+        self.last = last
+        self._is_indexed = False
+        self._there: Collection[str] = ()
+
+    @cached_property
+    def blob_ids(self) -> list[bytes]:
+        """The ids of the pack's blobs, in its order, each once."""
+        return list(dict.fromkeys(self._raws))
 
     @cached_property
     def _raws(self) -> list[bytes]:
-        return list(map(to_raw, self._contents.blob_ids))
+        return list(map(to_raw, self.contents.blob_ids))
 
     @cached_property
-    def _places(self) -> dict[bytes, bytes]:
-        return rows.places(self._contents, self._raws)
+    def _snapshot_ids(self) -> list[bytes]:
+        return history.raws({record["snapshot_id"] for record in self.contents.snapshots})
+
+    async def look(self, db: Connection) -> None:
+        """Sees the number of the last commit, and what of the pack all repositories share.
+
+        To copy what is there costs more than the rest: a copy that fails, then one around it.
+        """
+        row = await db.fetchrow(
+            "SELECT (SELECT max(position) FROM commits WHERE repo_id = $1) AS last,"
+            " EXISTS (SELECT FROM mpacks WHERE mpack_id = $2) AS is_indexed, ARRAY("
+            f"SELECT snapshot_id FROM snapshots WHERE snapshot_id = ANY({_ids('$3')})) AS there",
+            *(self.repo, self.key, b"".join(self._snapshot_ids)),
+        )
+        assert row is not None
+        self.last, self._is_indexed = row["last"] or 0, row["is_indexed"]
+        self._there = set(map(from_raw, row["there"]))
+
+    def index(self) -> Table:
+        """Where each blob lies; made once, whoever asks first."""
+        return self._index
 
     @cached_property
-    def _blobs(self) -> list[bytes]:
-        return sorted(set(self._raws))
+    def _index(self) -> Table:
+        return rows.index(self.key, self.contents, self._raws)
 
-    @cached_property
-    def snapshot_ids(self) -> list[bytes]:
-        """The ids of the pack's snapshots, in order."""
-        return history.raws({record["snapshot_id"] for record in self._contents.snapshots})
-
-    def blobs(self, is_indexed: bool = False) -> list[MakeTable]:
-        """Where each blob lies, unless that is known, and that this repository has it."""
-        tables = [
-            lambda: rows.index(self._key, self._places, self._blobs),
-            lambda: rows.references("object_refs", "blob_id", self._repo, self._blobs, self._last),
-        ]
-        return tables[is_indexed:]
-
-    def all(self, is_indexed: bool = False, there: Collection[str] = ()) -> list[MakeTable]:
-        """Blobs, snapshots and commits; without what all repositories share and is there."""
-        ids, snapshots = self.snapshot_ids, self._contents.snapshots
-        fresh = [record for record in snapshots if record["snapshot_id"] not in there]
+    def all(self) -> list[MakeTable]:
+        """Snapshots, blobs and commits, without what is there; what is made fast comes first."""
+        ids, there = self._snapshot_ids, self._there
+        fresh = [own for own in self.contents.snapshots if own["snapshot_id"] not in there]
         return [
-            *self.blobs(is_indexed),
+            lambda: rows.references("snapshot_refs", "snapshot_id", self.repo, ids, self.last),
             lambda: rows.snapshots(fresh),
-            lambda: rows.references("snapshot_refs", "snapshot_id", self._repo, ids, self._last),
-            lambda: rows.commits(self._repo, self._contents.commits, self._last),
+            *([] if self._is_indexed else [self.index]),
+            lambda: rows.commits(self.repo, self.contents.commits, self.last),
         ]
 
 
-async def shared(db: Connection, key: str, snapshot_ids: Sequence[bytes]) -> tuple[bool, set[str]]:
-    """Whether the index has all of the pack, and which of its snapshots are there.
-
-    To copy what is there costs more than the rest: a copy that fails, then one around it.
-    """
-    row = await db.fetchrow(
-        "SELECT (SELECT p.blobs = (SELECT count(*) FROM mpack_index WHERE mpack_id = $1)"
-        " FROM mpacks p WHERE mpack_id = $1) AS is_indexed,"
-        " ARRAY(SELECT snapshot_id FROM snapshots WHERE snapshot_id = ANY($2)) AS there",
-        to_raw(key),
-        snapshot_ids,
-    )
-    assert row is not None
-    return bool(row["is_indexed"]), set(map(from_raw, row["there"]))
+def _ids(joined: str) -> str:
+    """An array of the ids that a parameter holds end to end: its items cost the driver more."""
+    steps = f"generate_series(0, length({joined}::bytea) / 32 - 1)"
+    return f"ARRAY(SELECT substr({joined}, 32 * n + 1, 32) FROM {steps} AS n)"
 
 
-async def copy(db: Connection, tables: Sequence[MakeTable]) -> dict[str, int]:
-    """Copies rows straight into their tables; where one is there already, around it.
-
-    The next table is made while the database takes the last one.
-    """
+def making(tables: Iterable[MakeTable], worker: Executor | None = None) -> list[Made]:
+    """The rows of tables, made on other threads, or one after another by a `worker` of one."""
     loop = asyncio.get_running_loop()
-    maker = ThreadPoolExecutor(1, "rows")
-    made = [loop.run_in_executor(maker, table) for table in tables]
-    maker.shutdown(wait=False)
+    return [loop.run_in_executor(worker, table) for table in tables]
+
+
+async def copy(db: Connection, tables: Sequence[Made]) -> dict[str, int]:
+    """Copies rows straight into their tables; where one is there already, around it."""
     try:
         async with db.transaction():
-            return {(table := await rows_)[0]: await _copy(db, *table) for rows_ in made}
+            return {(table := await made)[0]: await _copy(db, *table) for made in tables}
     except asyncpg.UniqueViolationError:
-        return {(table := await rows_)[0]: await _copy_around(db, *table) for rows_ in made}
+        return {(table := await made)[0]: await _copy_around(db, *table) for made in tables}
 
 
 async def _copy(db: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
@@ -146,18 +149,21 @@ def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
-async def add_pack(db: Connection, repo: Repo, key: str, contents: Pack, form: str) -> None:
-    """The rows that say that this repository accepted this pack."""
-    await db.execute(
-        "WITH pack AS (INSERT INTO mpacks (mpack_id, size_bytes, form, blobs)"
-        " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING)"
-        " INSERT INTO mpack_refs (mpack_id, repo_id) VALUES ($1, $5) ON CONFLICT DO NOTHING",
-        to_raw(key),
-        contents.size,
-        form,
-        len(set(contents.blob_ids)),
-        repo.raw,
+async def add_pack(db: Connection, tables: PackTables, form: str) -> int:
+    """Says that the repository accepted this pack; how many of its blobs are new to it."""
+    older: int = await db.fetchval(
+        f"WITH named AS MATERIALIZED (SELECT {_ids('$4')} AS blob_ids),"
+        " pack AS (INSERT INTO mpacks (mpack_id, size_bytes, form, blob_ids)"
+        " SELECT $1, $2, $3, blob_ids FROM named ON CONFLICT DO NOTHING),"
+        " accepted AS (INSERT INTO mpack_refs (mpack_id, repo_id, since)"
+        " VALUES ($1, $5, $6) ON CONFLICT DO NOTHING)"
+        " SELECT CASE WHEN EXISTS (SELECT FROM mpack_refs WHERE repo_id = $5)"
+        " THEN (SELECT count(*) FROM object_refs WHERE repo_id = $5"
+        " AND blob_id = ANY((SELECT blob_ids FROM named)::bytea[])) ELSE 0 END",
+        *(tables.key, tables.contents.size, form, b"".join(tables.blob_ids)),
+        *(tables.repo, tables.last),
     )
+    return len(tables.blob_ids) - older
 
 
 async def move_branch(
@@ -188,21 +194,18 @@ async def move_branch(
         raise ProtocolError("ref_moved", f"{branch} was moved by somebody else meanwhile")
 
 
-async def enqueue_push_jobs(db: Connection, repo: Repo, key: str) -> None:
-    """The work that follows a push, known from the moment that it counts.  [JOB-001, JOB-002]"""
-    await db.execute(
-        "INSERT INTO jobs (type, payload, priority) VALUES ('mpack.index', json_build_object("
-        "'mpack_key', $1::text, 'repo_id', $2::text), $3)",
-        *(key, repo.id, JOB_PRIORITY),
-    )
-    await enqueue_prebuild(db, repo)
+async def enqueue_push_jobs(db: Connection, repo: Repo, key: str | None = None) -> None:
+    """The work that follows a push, known from the moment that it counts.  [JOB-001, JOB-002]
 
-
-async def enqueue_prebuild(db: Connection, repo: Repo) -> None:
-    """Wants the clone packs of all branch tips."""
+    Without a pack it is the clone packs of all branch tips alone.
+    """
     await db.execute(
         """
-        INSERT INTO jobs (type, payload, priority) SELECT 'fetch.mpack.prebuild',
+        INSERT INTO jobs (type, payload, priority)
+        SELECT 'mpack.index',
+            json_build_object('mpack_key', $5::text, 'repo_id', $2::text), $3::integer
+            WHERE $5::text IS NOT NULL
+        UNION ALL SELECT 'fetch.mpack.prebuild',
             json_build_object('repo_id', $2::text, 'tip_commit_ids',
                 json_agg(DISTINCT 'sha256:' || encode(head_commit_id, 'hex'))), $3
         FROM branches WHERE repo_id = $1 RETURNING pg_notify($4, '')
@@ -211,6 +214,7 @@ async def enqueue_prebuild(db: Connection, repo: Repo) -> None:
         repo.id,
         JOB_PRIORITY,
         JOB_CHANNEL,
+        key,
     )
 
 

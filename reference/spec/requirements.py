@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-VERSION = "0.1"  # of the set of requirements: moves with every change of its digest
+VERSION = "0.2"  # of the set of requirements: moves with every change of its digest
 
 TOPICS = {
     "identity": "ID",

@@ -17,7 +17,7 @@ from reference.wire.ids import check_id, commit_id
 from reference.wire.names import check_branch, check_directories, check_path, check_tree
 from reference.wire.records import check_commit
 
-from . import durable, loose, refs, state, worktree
+from . import durable, loose, refs, state
 from .repository import Repository
 
 Fields = dict[str, Any]
@@ -86,6 +86,8 @@ def _get_blob(repository: Repository, request: Fields) -> Answer:
 
 
 def _restore(repository: Repository, request: Fields) -> Answer:
+    from . import worktree  # as fsck and gc below: most adapters are started for less
+
     object_id = check_id(request.get("id"))
     dest = _path(request, "dest")
     worktree.check_destination(repository.root, dest)
@@ -246,7 +248,7 @@ def _receive_pack(repository: Repository, request: Fields) -> Answer:
 
 
 def _fsck(repository: Repository, request: Fields) -> Answer:
-    from . import fsck  # here and below: most adapters are started for less
+    from . import fsck
 
     return {"problems": fsck.problems(repository)}
 

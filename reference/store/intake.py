@@ -44,6 +44,7 @@ def verify(repository: Repository, pack: Pack, limits: Limits) -> None:
     ):
         for object_id in ids:
             repository.keep(kind, object_id)
+    repository.keep_first(pack.commits)
 
 
 class Intake:

@@ -43,8 +43,15 @@ def contents(pack: PackFile) -> Kept:
 
 
 def _remove_doubled(repository: Repository, keep: Kept) -> None:
-    """What stays in a pack that is durable need not lie loose as well."""
+    """What stays in a pack that is durable need not lie loose as well, unless packs disagree."""
     lying = {kind: keep[kind].intersection(loose.iter_ids(repository.dot, kind)) for kind in keep}
+    for pack in repository.packs():
+        lying["commits"] -= {
+            record["commit_id"]
+            for record in pack.pack.commits
+            if record["commit_id"] in lying["commits"]
+            and record != repository.commit(record["commit_id"])
+        }
     for pack in repository.packs():
         held = contents(pack)
         doubled = {kind: lying[kind] & held[kind] for kind in loose.KINDS}

@@ -91,6 +91,7 @@ class Repository:
         return True
 
     def _learn(self, pack: PackFile) -> None:
+        self._shards.clear()  # beside a pack that came, a record may lie that counts before its own
         for n, record in enumerate(pack.pack.commits):
             self._commits.setdefault(record["commit_id"], (pack, n))
         for n, record in enumerate(pack.pack.snapshots):
@@ -320,6 +321,18 @@ class Repository:
             with open(path, "rb") as file:
                 chunks = iter(lambda: file.read(loose.CHUNK_BYTES), b"")
                 durable.write(path, chunks, mode=loose.FILE_MODE)
+
+    def keep_first(self, commits: Iterable[Commit]) -> None:
+        """Writes out the record of each commit of which a pack that comes has another.  [STORE-018]
+
+        Which of two packs was the first, nothing tells later; a loose record is read before both.
+        """
+        self.packs(again=True)
+        for record in commits:
+            object_id = record["commit_id"]
+            if object_id in self._commits and (first := self.commit(object_id)) != record:
+                self.keep("commits", object_id)
+                loose.put_record(self.dot, "commits", object_id, _json(first), kept.commit_from)
 
     def receive(self, chunks: Iterable[bytes], key: str | None = None) -> Pack:
         """Takes in a pack: everything is verified before its file gets its name."""

@@ -124,9 +124,9 @@ def hash_blobs(raw: bytes, sizes: Sequence[int]) -> list[str]:
     found = []
     start = 0
     for size in sizes:
-        content = raw[start : start + size]
-        found.append(PREFIX + sha256(b"blob %d\0%s" % (size, content)).hexdigest())
-        start += size
+        end = start + size
+        found.append(PREFIX + sha256(b"blob %d\0" % size + raw[start:end]).hexdigest())
+        start = end
     return found
 
 

@@ -70,7 +70,8 @@ class ManifestTree:
                     "delta_removes_unknown_path", f"{path!r} is not there to remove"
                 )
             self._drop(path)
-        added = [path for path in upsert if path not in files]
+        is_new = not upsert.keys() <= files.keys()
+        added = [path for path in upsert if path not in files] if is_new else []
         is_small = len(added) <= max(BUCKET, len(files))
         files.update(upsert)
         if is_small:
@@ -96,11 +97,11 @@ class ManifestTree:
         if size != self._hashed_size or not states:
             self._hashed_size = size
             states[:] = [sha256(b"snapshot %d\0" % size)]
-        state = states[-1].copy()
-        for index in range(len(states) - 1, len(self._blocks)):
+        state = states.pop()
+        for index in range(len(states), len(self._blocks)):
+            states.append(state.copy())
             block = self._blocks[index]
             state.update(block if index else memoryview(block)[1:])
-            states.append(state.copy())
         if self._tail:
             state.update(self._tail if self._blocks else self._tail[1:])
         return PREFIX + str(state.hexdigest())
@@ -147,13 +148,17 @@ class ManifestTree:
         self._touch(index)
 
     def _overwrite(self, upsert: Mapping[str, str]) -> None:
-        firsts, ends, blocks, lowest = self._firsts, self._ends, self._blocks, len(self._blocks)
+        firsts, lowest = self._firsts, len(self._blocks)
+        ends: Mapping[str, int] = {}
+        block = bytearray()
         for path, oid in upsert.items():
-            index = bisect_right(firsts, path) - 1
-            end = ends[index][path]
-            blocks[index][end - 64 : end] = oid[7:].encode()
-            if index < lowest:
-                lowest = index
+            end = ends.get(path)
+            if end is None:  # in another bucket than its neighbour
+                index = bisect_right(firsts, path) - 1
+                ends, block = self._ends[index], self._blocks[index]
+                end = ends[path]
+                lowest = min(lowest, index)
+            block[end - 64 : end] = oid[7:].encode()
         self._touch(lowest)
 
     def _drop(self, path: str) -> None:

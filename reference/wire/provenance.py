@@ -68,8 +68,8 @@ def _key_bytes(text: str) -> bytes:
     return from_base64url(text.removeprefix(KEY_PREFIX), 32)
 
 
-def verify(commit: Mapping[str, Any]) -> None:
-    """Raises unless `commit` is unsigned, or its signature holds.
+def verify_bytes(key: str, signature: str, message: bytes) -> None:
+    """Raises `ValueError` unless this is the key's signature of the message.
 
     libsodium, since it takes half the time and refuses keys of small order, which OpenSSL lets
     through: with such a key one signature fits many messages.  [REC-021]
@@ -77,6 +77,14 @@ def verify(commit: Mapping[str, Any]) -> None:
     from nacl.bindings import crypto_sign_open
     from nacl.exceptions import BadSignatureError
 
+    try:
+        crypto_sign_open(from_base64url(signature, 64) + message, _key_bytes(key))
+    except BadSignatureError as problem:
+        raise ValueError(str(problem)) from None
+
+
+def verify(commit: Mapping[str, Any]) -> None:
+    """Raises unless `commit` is unsigned, or its signature holds."""
     if not commit["signature"]:
         return
     key = commit["signer_public_key"]
@@ -87,9 +95,8 @@ def verify(commit: Mapping[str, Any]) -> None:
     try:
         if not key.startswith(KEY_PREFIX):
             raise ValueError("the key lacks its ed25519: prefix")
-        signed = from_base64url(commit["signature"], 64) + digest(commit)
-        crypto_sign_open(signed, _key_bytes(key))
-    except (ValueError, BadSignatureError) as problem:
+        verify_bytes(key, commit["signature"], digest(commit))
+    except ValueError as problem:
         why = str(problem)
         raise ProtocolError(
             "bad_signature", f"signature of {commit['commit_id']}: {why}", "REC-021"

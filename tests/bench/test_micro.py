@@ -162,7 +162,7 @@ class TestSignatures:
 class TestCopy:
     """Rows on their way into PostgreSQL."""
 
-    TABLES = ("mpack_index", "object_refs", "snapshots", "snapshot_refs", "commits")
+    TABLES = ("mpack_index", "snapshots", "snapshot_refs", "commits")
 
     @pytest.mark.parametrize("table", TABLES)
     def test_encode(self, table: str, pack: Pack, benchmark: Any) -> None:
@@ -179,10 +179,11 @@ class TestCopy:
         async def take_in() -> dict[str, int]:
             transaction = db.transaction()
             await transaction.start()
-            written = await writing.copy(db, writing.PackTables(REPO, KEY, pack).all())
+            made = writing.making(writing.PackTables(REPO, KEY, pack).all())
+            written = await writing.copy(db, made)
             await transaction.rollback()
             return written
 
         written = benchmark(lambda: runner.run(take_in()))
         assert written["commits"] == written["snapshots"] == 1031
-        assert written["mpack_index"] == written["object_refs"] == len(pack.blob_ids)
+        assert written["mpack_index"] == len(pack.blob_ids)

@@ -35,7 +35,7 @@ def repository(answer: dict[str, object]) -> Repository:
     """A repository on a server that says this to everything."""
     connection = Connection("http://h:1")
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answer))
-    connection.http = httpx.Client(transport=transport)
+    connection.http = transport
     return Repository(Client(connection, OWNER), "owner", "slug", "id")
 
 
@@ -88,7 +88,7 @@ def test_what_is_claimed_is_looked_for(
         return httpx.Response(200, json={**SOUND, "capabilities": announced})
 
     subject = world(tmp_path, *claimed)
-    subject.connection.http = httpx.Client(transport=httpx.MockTransport(answer))
+    subject.connection.http = httpx.MockTransport(answer)
     for _ in range(2):
         with pytest.raises(ending):
             framing.require_framed(subject, subject.repository())
@@ -99,7 +99,7 @@ def test_the_plain_half_is_asked_of_every_server(tmp_path: Path) -> None:
     """One that does not announce `framed` is spared the framed case alone."""
     subject, ended = world(tmp_path), dict[str, Verdict]()
     answer = httpx.Response(200, json={**SOUND, "capabilities": []})
-    subject.connection.http = httpx.Client(transport=httpx.MockTransport(lambda request: answer))
+    subject.connection.http = httpx.MockTransport(lambda request: answer)
     plain, framed = (f"packs/a_cut_pack_is_refused[{form}]" for form in ("plain", "framed"))
     Suite(subject, {plain, framed}, lambda result: ended.update({result.id: result.verdict})).run()
     assert ended == {plain: Verdict.FAIL, framed: Verdict.NOT_APPLICABLE}
@@ -118,7 +118,7 @@ def test_a_refusal_by_who_refuses_everything_shows_nothing(
         return httpx.Response(422, json={"error": error})
 
     repo = repository(CONSENT)
-    repo.client.connection.http = httpx.Client(transport=httpx.MockTransport(answer))
+    repo.client.connection.http = httpx.MockTransport(answer)
     with pytest.raises(ending):
         accepted(repo, b"", commit("a"))
 

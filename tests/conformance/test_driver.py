@@ -29,7 +29,7 @@ def client(handler: object) -> Client:
     """A client whose server is a function."""
     connection = Connection("http://h:1")
     assert callable(handler)
-    connection.http = httpx.Client(transport=httpx.MockTransport(handler))
+    connection.http = httpx.MockTransport(handler)
     return Client(connection, ALICE)
 
 
@@ -140,6 +140,24 @@ def test_unchanged_notices_what_stays_behind() -> None:
     repo = Repository(client(handler), "o", "s", "id")
     with pytest.raises(Unmet), unchanged(repo, commit("a")):
         pass
+
+
+def test_refs_are_asked_for_again_after_a_write() -> None:
+    """Until then the last answer will do for what was there before."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return httpx.Response(200, json={"branch_heads": {}, "default_branch": "main"})
+
+    repo = Repository(client(handler), "o", "s", "id")
+    for _ in range(2):
+        repo.seen(lately=True)
+    assert asked == ["GET"]
+    repo.seen()
+    client(handler).ask("POST", "/elsewhere")
+    repo.seen(lately=True)
+    assert asked == ["GET", "GET", "POST", "GET"]
 
 
 def test_requests_are_signed() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from conformance.catalogue import Check
 from conformance.embedded import free_port
 from conformance.lifecycle import Process, run_command, wait_for
 from conformance.options import parse
@@ -31,13 +32,12 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 def brought_up(subject: Subject, *options: str) -> tuple[str | None, float]:
     """Why a subject does not come up, and the seconds until that was known."""
-    run = Run(parse(options), subject, lambda result: None)
+    service = Run(parse(options), subject, lambda result: None)._service
     begun = time.monotonic()
     try:
-        return run._bring_up(), time.monotonic() - begun
+        return service.bring_up(), time.monotonic() - begun
     finally:
-        if run._process is not None:
-            run._process.stop()
+        service.stop()
 
 
 def test_a_server_that_prints_nothing_is_up_once_it_answers() -> None:
@@ -80,3 +80,17 @@ def test_a_command_is_out_of_the_terminals_reach() -> None:
     """Ctrl-C ends the checks, and what puts the object store back runs to its end."""
     program = "import os; print(os.getsid(0) == os.getpid())"
     assert run_command([sys.executable, "-c", program], "objects_up").stdout == "True\n"
+
+
+def test_checks_that_kill_have_a_reference_of_their_own() -> None:
+    """Beside others, and where there is another to be had: a subject's own server is one."""
+    kill = Check("a/kill", ("DUR-030",), "crash-server", "", exclusive=True)
+    read = Check("b/read", ("HTTP-001",), "core-wire", "", exclusive=False)
+
+    def apart(checks: list[Check], subject: Subject | None, *options: str) -> set[str]:
+        return Run(parse(options), subject, lambda result: None)._mortal(checks)
+
+    assert apart([kill, read], None, "--jobs", "2") == {"a/kill"}
+    assert apart([kill], None, "--jobs", "2") == set()
+    assert apart([kill, read], None, "--jobs", "1") == set()
+    assert apart([kill, read], Subject(url="http://h:1"), "--jobs", "2") == set()

@@ -7,6 +7,7 @@ import pytest
 from minio import Minio
 
 from conformance.inspection import Inspection
+from conformance.outcomes import NotApplicable
 from conformance.subject import Subject
 from tests.server import minio
 
@@ -66,3 +67,10 @@ def test_a_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
     path.chmod(mode)
     Inspection(Subject(objects=f"file://{tmp_path}")).object("object").write(b"damaged")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"damaged", mode)
+
+
+def test_tables_that_a_subject_replaces_show_nothing() -> None:
+    """Queries of its own say that it has others than the reference's."""
+    one = Inspection(Subject(postgres="postgresql://nowhere", queries={"jobs": "SELECT"}))
+    with pytest.raises(NotApplicable):
+        one.tables("SELECT 1 FROM jobs")

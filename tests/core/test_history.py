@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.core.history import is_ancestor, merge_base, newest_first, reachable
+from reference.core.history import is_ancestor, merge_base, newest_first, parents_first, reachable
 
 Graph = dict[str, list[str]]
 
@@ -97,3 +97,14 @@ def test_long_and_wide_histories_need_no_stack() -> None:
     order = reachable(wide.__getitem__, ["4999", "4998"])
     place = {commit: number for number, commit in enumerate(order)}
     assert all(place[parent] < place[commit] for commit in order for parent in wide[commit])
+
+
+@given(graphs(), st.data())
+def test_parents_come_first_whatever_the_order(graph: Graph, data: st.DataObject) -> None:
+    """What comes in order stays in it; a parent that is not among the keys does not count."""
+    order = parents_first({name: graph[name] for name in data.draw(st.permutations([*graph]))})
+    assert sorted(order) == sorted(graph)
+    for at, name in enumerate(order):
+        assert set(graph[name]) & graph.keys() <= set(order[:at])
+    above = {name: [*graph[name], "elsewhere"] for name in order}
+    assert parents_first(above) == order

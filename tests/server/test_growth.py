@@ -8,9 +8,8 @@ import pytest
 
 from reference.core.closure import Closure, Lookups, closure
 from reference.core.history import merge_base
-from reference.server import history, schema, trees
+from reference.server import history, trees
 from reference.server.collection import collect
-from reference.server.database import Database
 from reference.server.gathering import gather
 from reference.server.service import Service
 from reference.wire.ids import to_raw
@@ -184,28 +183,3 @@ async def test_a_commit_of_a_known_tree_brings_no_snapshot(
     assert (await alice.push(repo, pack, revert)).json()["snapshots_written"] == 0
     found = await alice.fetch(repo, revert, have=(line[-1],))
     assert (found["commit_count"], found["blob_count"]) == (1, 0)
-
-
-async def test_an_older_database_gets_its_positions(dsn: str) -> None:
-    """Commits that came before they were numbered are numbered parents first."""
-    graph = {b"r": (), b"a": (b"r",), b"b": (b"r",), b"m": (b"b", b"a"), b"t": (b"m",)}
-    database = Database(dsn)
-    await database.open()
-    async with database.session() as db:
-        await db.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-        await db.execute("CREATE TABLE migrations (version integer, applied_at text)")
-        await db.execute("INSERT INTO migrations VALUES (1)")
-        await db.execute(schema.MIGRATIONS[0])
-        for repo in (b"1", b"2"):
-            await db.executemany(
-                "INSERT INTO commits VALUES ($1, $2, 's', $3, $4, '{}')",
-                [(repo, own, *(*above, None, None)[:2]) for own, above in graph.items()],
-            )
-        await schema.migrate(db)
-        rows = await db.fetch("SELECT repo_id, commit_id, position FROM commits")
-        at = {(row["repo_id"], row["commit_id"]): row["position"] for row in rows}
-        for repo in (b"1", b"2"):
-            assert sorted(at[repo, own] for own in graph) == [1, 2, 3, 4, 5]
-            for own, above in graph.items():
-                assert all(at[repo, parent] < at[repo, own] for parent in above)
-    await database.close()

@@ -143,7 +143,7 @@ async def test_a_push_costs_a_constant_number_of_statements(
         assert (await alice.unpack(repo, key, head, f"b{length}")).is_success
         used.append(len(asked))
     assert used[1] == used[2] <= used[0] <= 30, used
-    assert sum(query.startswith("COPY") for query in asked) == 5
+    assert sum(query.startswith("COPY") for query in asked) == 4
 
 
 @pytest.mark.requirement("HTTP-016")

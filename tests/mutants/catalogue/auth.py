@@ -171,4 +171,15 @@ MUTANTS = (
         '    return msign.parse(headers[0]) if headers[0].startswith("MSign ") else None\n',
         flagged_by="AUTH-009",
     ),
+    Mutant(
+        "a-time-is-signed-as-it-is-sent",
+        _MSIGN,
+        "    return Credentials(found[1], found[2], int(found[3]), found[4])\n",
+        """
+    sent = type("Sent", (int,), {"__str__": lambda number: found[3]})
+    return Credentials(found[1], found[2], sent(found[3]), found[4])
+""",
+        flagged_by="AUTH-002",
+        check=_FILE + "test_leading_zeros_of_the_time_are_not_signed",
+    ),
 )

@@ -104,4 +104,21 @@ MUTANTS = (
         flagged_by="HTTP-036",
         check=_FILE + "test_a_repository_id_gives_no_access",
     ),
+    Mutant(
+        "an-id-is-looked-at-before-the-repository",
+        _BLOBS,
+        '    text = call.request.query_params.get("repo_id")\n',
+        '    check_id(call.request.path_params["id"], "blob")\n'
+        '    text = call.request.query_params.get("repo_id")\n',
+        flagged_by="HTTP-036",
+        check=_FILE + "test_without_a_repository_id_no_path_is_looked_at",
+    ),
+    Mutant(
+        "a-number-of-many-digits-is-no-number",
+        _BLOBS,
+        r"bytes=(\d{0,4000})-",
+        r"bytes=(\d{0,18})-",
+        flagged_by="HTTP-035",
+        check=_FILE + "test_a_range_outside_is_416",
+    ),
 )

@@ -109,9 +109,8 @@ MUTANTS = (
     Mutant(
         "a-zero-at-the-end-of-a-time-is-lost",
         "reference.server.rows",
-        "_dumps([own for _, own in unique])",
-        '_dumps([{**own, "committed_at": own["committed_at"].replace(".0", "")}'
-        " for _, own in unique])",
+        "_pack_message(record)),",
+        '_pack_message({**record, "committed_at": record["committed_at"].replace(".0", "")})),',
         flagged_by="REC-008",
         check=_FILE + "test_records_come_back_as_they_were",
     ),

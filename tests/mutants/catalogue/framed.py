@@ -29,7 +29,7 @@ MUTANTS = (
     Mutant(
         "a-later-blob-of-a-frame-starts-too-early",
         _FRAMES,
-        "        start += size\n",
+        "        start = end\n",
         "        start = size\n",
         flagged_by="MPACK-024",
         check="test_framed.py::test_frames_may_be_cut_and_compressed_anyhow",

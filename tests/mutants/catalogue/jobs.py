@@ -12,8 +12,8 @@ MUTANTS = (
     Mutant(
         "a-job-names-its-pack-without-prefix",
         _WRITING,
-        "'mpack_key', $1::text,",
-        "'mpack_key', substr($1::text, 8),",
+        "'mpack_key', $5::text,",
+        "'mpack_key', substr($5::text, 8),",
         flagged_by="JOB-001",
     ),
     Mutant(
@@ -28,8 +28,8 @@ MUTANTS = (
     Mutant(
         "clone-packs-wait-behind-the-index",
         _WRITING,
-        "*(key, repo.id, JOB_PRIORITY),",
-        "*(key, repo.id, JOB_PRIORITY + 1),",
+        "$2::text), $3::integer\n",
+        "$2::text), $3::integer + 1\n",
         flagged_by="JOB-002",
         check=_FILE + "test_both_jobs_have_one_priority",
     ),
@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(
         "a-repaired-index-has-no-rows",
         _JOBS,
-        "        await writing.copy(db, writing.PackTables(repo, key, intake.pack).blobs())\n",
+        "        await writing.copy(db, writing.making([tables.index]))\n",
         "",
         flagged_by="JOB-005",
         check=_FILE + "test_the_index_is_repaired",

@@ -292,4 +292,20 @@ MUTANTS = (
         flagged_by="MPACK-039",
         check="test_limits.py::test_counts_that_lie_cost_nothing",
     ),
+    Mutant(
+        "a-pack-unfolds-into-twice-as-much",
+        _READER,
+        "VALUES * records + 1024",
+        "2 * VALUES * records + 1024",
+        flagged_by="MPACK-039",
+        check="test_limits.py::test_entries_beyond_the_limit_are_refused",
+    ),
+    Mutant(
+        "folders-cost-half",
+        _VERIFICATION,
+        "    if work // 2 > limits.manifest_bytes:\n",
+        "    if work // 4 > limits.manifest_bytes:\n",
+        flagged_by="MPACK-038",
+        check="test_limits.py::test_folders_beyond_the_limit_are_refused",
+    ),
 )

@@ -13,7 +13,7 @@ _EARLY = """\
     async with service.database.transaction() as early:
         await writing.begin(early, repo)
         first = await history.last_position(early, repo.raw)
-        rows = writing.PackTables(repo, intake.key, pack, first).all()
+        rows = writing.making(writing.PackTables(repo, intake.key, pack, first).all())
 """
 
 MUTANTS = (
@@ -125,16 +125,16 @@ MUTANTS = (
     Mutant(
         "force-spares-the-verification",
         _PUSH,
-        "asyncio.to_thread(_prove, ",
-        "asyncio.to_thread(\n        (lambda *_: Proof([], False)) if move.force else _prove, ",
+        "(work, _prove, ",
+        "(work, (lambda *_: []) if move.force else _prove, ",
         flagged_by="PUSH-010",
         check="test_push.py::test_force_spares_no_other_check",
     ),
     Mutant(
         "blobs-are-not-indexed",
         _WRITING,
-        "            lambda: rows.index(self._key, self._places, self._blobs),\n",
-        "",
+        "        return rows.index(self.key, self.contents, self._raws)\n",
+        "        return rows.index(self.key, Pack(framed=True), [])\n",
         flagged_by="PUSH-014",
         check="test_push.py::test_what_was_pushed_can_be_read_at_once"
         " test_storage.py::test_a_blob_lies_in_a_pack",
@@ -142,10 +142,10 @@ MUTANTS = (
     Mutant(
         "rows-are-written-before-anything-is-verified",
         _PUSH,
-        "    proof = asyncio.create_task(",
+        "    worker = ThreadPool",
         _EARLY + "        await writing.copy(early, rows)\n"
         "    await asyncio.sleep(0.3)\n"
-        "    proof = asyncio.create_task(",
+        "    worker = ThreadPool",
         flagged_by="PUSH-011",
         check="test_push.py::test_everything_is_verified_before_the_answer"
         " test_races.py::test_losers_leave_nothing"
@@ -154,8 +154,8 @@ MUTANTS = (
     Mutant(
         "blobs-and-snapshots-are-written-whether-or-not-the-branch-moves",
         _PUSH,
-        "    proof = asyncio.create_task(",
-        _EARLY + "        await writing.copy(early, rows[:-1])\n    proof = asyncio.create_task(",
+        "    worker = ThreadPool",
+        _EARLY + "        await writing.copy(early, rows[:-1])\n    worker = ThreadPool",
         flagged_by="PUSH-013",
         check="test_races.py::test_losers_leave_nothing",
     ),
@@ -163,17 +163,16 @@ MUTANTS = (
     Mutant(
         "counts-are-what-was-sent",
         _PUSH,
-        "    return {name: written[table] for table, name in _COUNTS.items()}\n",
-        "    sent = (len(pack.commits), len(pack.snapshots), len(pack.blob_ids))\n"
-        "    return dict(zip(_COUNTS.values(), sent, strict=True))\n",
+        '    counts = (written["commits"], written["snapshot_refs"], blobs)\n',
+        "    counts = (len(pack.commits), len(pack.snapshots), len(pack.blob_ids))\n",
         flagged_by="PUSH-015",
         check="test_retries.py::test_counts_are_what_is_new",
     ),
     Mutant(
         "snapshots-of-other-repositories-are-not-counted",
         _PUSH,
-        '"snapshot_refs": "snapshots"',
-        '"snapshots": "snapshots"',
+        'written["snapshot_refs"], blobs',
+        'written["snapshots"], blobs',
         flagged_by="PUSH-015",
         check="test_retries.py::test_counts_do_not_depend_on_other_repositories",
     ),
@@ -188,8 +187,8 @@ MUTANTS = (
     Mutant(
         "a-retry-is-counted-again",
         _PUSH,
-        "    return dict.fromkeys(_COUNTS.values(), 0)\n\n",
-        "    return dict.fromkeys(_COUNTS.values(), 1)\n\n",
+        "    return dict.fromkeys(_COUNTS, 0)\n\n",
+        "    return dict.fromkeys(_COUNTS, 1)\n\n",
         flagged_by="PUSH-016",
         check="test_retries.py::test_a_retry_succeeds_and_changes_nothing"
         " test_retries.py::test_a_retry_by_body_succeeds_too"
@@ -199,7 +198,7 @@ MUTANTS = (
         "a-known-pack-moves-nothing",
         _PUSH,
         "        current = await _check_move(db, repo, nothing, move)\n",
-        "        return dict.fromkeys(_COUNTS.values(), 0)\n"
+        "        return dict.fromkeys(_COUNTS, 0)\n"
         "        current = await _check_move(db, repo, nothing, move)\n",
         flagged_by="PUSH-016",
         check="test_retries.py::test_a_retry_after_the_branch_moved_on_is_refused"
@@ -251,6 +250,26 @@ MUTANTS = (
         check="test_retries.py::test_a_body_with_no_or_several_heads_is_refused",
     ),
     Mutant(
+        "half-of-a-branch-and-its-head-is-guessed",
+        _PUSH,
+        "    if branch is None and head is None and len(pack.branch_heads) == 1:\n"
+        "        [(branch, head)] = pack.branch_heads.items()\n",
+        "    if len(pack.branch_heads) == 1:\n"
+        "        [(own, tip)] = pack.branch_heads.items()\n"
+        "        branch = own if branch is None else branch\n"
+        "        head = tip if head is None else head\n",
+        flagged_by="PUSH-021",
+        check="test_retries.py::test_parameters_are_judged_as_given",
+    ),
+    Mutant(
+        "the-first-of-a-repeated-parameter-counts",
+        _PUSH,
+        "    query = call.request.query_params\n",
+        "    query = dict(reversed(call.request.query_params.multi_items()))\n",
+        flagged_by="PUSH-021",
+        check="test_retries.py::test_the_last_of_a_repeated_parameter_counts",
+    ),
+    Mutant(
         "force-false-is-a-true-text",
         _PUSH,
         'flag in ("true", "1"))',
@@ -271,8 +290,8 @@ MUTANTS = (
     Mutant(
         "a-push-writes-so-many-records",
         _ROWS,
-        "    return sorted(found.items())\n",
-        "    return sorted(found.items())[:150]\n",
+        "for object_id in sorted(found)]",
+        "for object_id in sorted(found)[:150]]",
         flagged_by="PUSH-014",
         check="test_retries.py::test_a_longer_history_goes_through",
     ),

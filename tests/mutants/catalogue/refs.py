@@ -8,7 +8,7 @@ _REPOS = "reference.server.repos"
 _HISTORY = "reference.server.history"
 _FILE = "test_refs.py::"
 _KNOWN = "SELECT commit_id FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)"
-_BEST = 'return min((-instant(row["at"]), from_raw(row["commit_id"])) for row in rows)[1]'
+_BEST = 'max(sorted(bases), key=lambda own: instant(bases[own]["committed_at"]))'
 
 MUTANTS = (
     Mutant(
@@ -111,15 +111,23 @@ MUTANTS = (
         "times-are-compared-as-texts",
         _HISTORY,
         _BEST,
-        'return max((row["at"], from_raw(row["commit_id"])) for row in rows)[1]',
+        'max(sorted(bases), key=lambda own: str(bases[own]["committed_at"]))',
         flagged_by="HTTP-029",
         check=_FILE + "test_of_several_bases_the_latest_counts",
+    ),
+    Mutant(
+        "times-are-compared-to-the-microsecond",
+        "reference.core.history",
+        '(fraction or "").rstrip("0")',
+        '(fraction or "")[:6].rstrip("0")',
+        flagged_by="HTTP-029",
+        check=_FILE + "test_instants_are_compared_exactly",
     ),
     Mutant(
         "of-equal-bases-the-largest-id-counts",
         _HISTORY,
         _BEST,
-        'return max((instant(row["at"]), from_raw(row["commit_id"])) for row in rows)[1]',
+        'max(sorted(bases)[::-1], key=lambda own: instant(bases[own]["committed_at"]))',
         flagged_by="HTTP-029",
         check=_FILE + "test_of_equal_bases_the_smallest_id_counts",
     ),
@@ -133,8 +141,8 @@ MUTANTS = (
     Mutant(
         "the-newest-of-what-is-acknowledged-is-the-base",
         _HISTORY,
-        "sorted(found.bases),",
-        "sorted(map(to_raw, ack)),",
+        "records(db, repo, map(from_raw, found.bases))",
+        "records(db, repo, ack)",
         flagged_by="HTTP-029",
         check=_FILE + "test_a_clock_that_went_back_changes_no_base",
     ),

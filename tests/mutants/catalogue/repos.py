@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(
         "each-odd-character-becomes-a-dash",
         _REPOS,
-        '[^a-z0-9]+"',
-        '[^a-z0-9]"',
+        '[^A-Za-z0-9]+"',
+        '[^A-Za-z0-9]"',
         flagged_by="HTTP-018",
         check=_FILE + "test_a_slug_is_made_from_the_name",
     ),
@@ -118,5 +118,48 @@ MUTANTS = (
         "        UNIQUE (owner, slug)\n",
         "        UNIQUE (slug)\n",
         flagged_by="HTTP-020",
+    ),
+    Mutant(
+        "the-owner-is-compared-before-all-else",
+        _REPOS,
+        '    fields.require("owner", "name")\n',
+        """
+    if fields.text("owner") != call.signer:
+        raise ProtocolError("forbidden", "you cannot create repositories of others")
+    fields.require("owner", "name")
+""",
+        flagged_by="HTTP-019",
+        check=_FILE + "test_the_owner_is_compared_between_types_and_values",
+    ),
+    Mutant(
+        "a-strangers-name-is-judged",
+        _REPOS,
+        "    if owner != call.signer:\n",
+        "    slug_of(name)\n    if owner != call.signer:\n",
+        flagged_by="HTTP-019",
+        check=_FILE + "test_the_owner_is_compared_between_types_and_values",
+    ),
+    Mutant(
+        "what-no-row-can-hold-is-white-space",
+        "reference.server.bodies",
+        "        value = self._values.get(name, default)\n        if not isinstance(value, str) or",
+        """
+        value = self._values.get(name, default)
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode().replace("\\0", " ")
+        if not isinstance(value, str) or""",
+        flagged_by="HTTP-006",
+        check=_FILE + "test_a_text_that_no_row_can_hold_is_malformed",
+    ),
+    Mutant(
+        "letters-of-any-alphabet-are-lowered",
+        _REPOS,
+        "name).lower()",
+        "name.lower())",
+        flagged_by="HTTP-018",
+        check=_FILE
+        + "test_a_slug_is_made_from_the_name "
+        + _FILE
+        + "test_an_empty_slug_is_malformed",
     ),
 )

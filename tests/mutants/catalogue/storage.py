@@ -12,8 +12,9 @@ MUTANTS = (
     Mutant(
         "a-commit-says-that-it-is-an-object",
         _SCHEMA,
-        "        record json NOT NULL,\n        storage_uri text CHECK (storage_uri IS NULL),\n",
-        "        record json NOT NULL,\n"
+        "        position bigint NOT NULL,\n"
+        "        storage_uri text CHECK (storage_uri IS NULL),\n",
+        "        position bigint NOT NULL,\n"
         "        storage_uri text DEFAULT 's3://musekit/commits/of-this-repository',\n",
         flagged_by="STORAGE-002",
         check="test_storage.py::test_a_commit_has_no_object",
@@ -76,11 +77,12 @@ MUTANTS = (
     Mutant(
         "rows-of-plain-packs-point-at-the-whole-pack",
         _ROWS,
-        "        start = _FRAME.pack(8, frame.offset, 8, frame.length, 1, frame.stored)\n"
+        "        known = (8, frame.offset, 8, frame.length, 4, frame.blobs, 1, frame.stored)\n"
+        "        start = middle + _FRAME.pack(*known)\n"
         "        offset = 0\n",
         "        plain = not contents.framed\n"
-        "        span = (0, contents.size) if plain else (frame.offset, frame.length)\n"
-        "        start = _FRAME.pack(8, span[0], 8, span[1], 1, frame.stored)\n"
+        "        at, size = (0, contents.size) if plain else (frame.offset, frame.length)\n"
+        "        start = middle + _FRAME.pack(8, at, 8, size, 4, frame.blobs, 1, frame.stored)\n"
         "        offset = frame.offset if plain else 0\n",
         flagged_by="MPACK-045",
         check="test_storage.py::test_rows_of_a_plain_pack_point_at_contents",
@@ -113,7 +115,7 @@ MUTANTS = (
     Mutant(
         "a-deleted-repository-keeps-its-blobs",
         "reference.server.repos",
-        '("commits", "snapshot_refs", "object_refs", "mpack_refs")',
+        '("commits", "snapshot_refs", "mpack_refs")',
         '("commits", "snapshot_refs")',
         flagged_by="HTTP-023",
         check="test_storage.py::test_deleting_frees_what_only_it_used",

@@ -211,4 +211,17 @@ MUTANTS = (
         flagged_by="STORE-053",
         check=_FILE + "test_batches_see_each_other",
     ),
+    Mutant(
+        "a-byte-has-one-text",
+        _ADAPTER,
+        '        return b64decode(text.encode("ascii"), validate=True)\n',
+        """
+        found = b64decode(text.encode("ascii"), validate=True)
+        if b64encode(found).decode() != text:
+            raise Base64Error("bits are set that mean nothing")
+        return found
+""",
+        flagged_by="STORE-050",
+        check=_FILE + "test_unused_bits_are_not_looked_at",
+    ),
 )

@@ -214,4 +214,28 @@ MUTANTS = (
         flagged_by="STORE-044",
         check=_FILE + "test_writers_beside_gc_lose_nothing",
     ),
+    Mutant(
+        "what-is-young-stays-alone",
+        _GC,
+        "        _merge(keep, _closure(repository, set().union(*young.values()), strict=False))\n",
+        "",
+        flagged_by="STORE-041",
+        check=_FILE + "test_what_is_young_keeps_what_it_stands_on",
+    ),
+    Mutant(
+        "gc-looks-into-no-list",
+        _GC,
+        "    elif isinstance(value, list):\n        for item in value:\n",
+        "    elif isinstance(value, list):\n        for item in ():\n",
+        flagged_by="STORE-041",
+        check=_FILE + "test_every_state_keeps_what_it_names",
+    ),
+    Mutant(
+        "temp-files-are-not-counted",
+        _GC,
+        "        return swept + removed\n",
+        "        return removed\n",
+        flagged_by="STORE-063",
+        check=_FILE + "test_gc_removes_what_killed_writers_left",
+    ),
 )

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _ADAPTER = "reference.store.adapter"
 _INTAKE = "reference.store.intake"
 _READER = "reference.wire.reader"
+_REPOSITORY = "reference.store.repository"
 _FILE = "test_store_packs.py::"
 _REFUSED = _FILE + "test_a_refused_pack_leaves_nothing"
 _COUNTS = '    return {\n        "commits": len(pack.commits),\n'
@@ -114,5 +115,37 @@ MUTANTS = (
         "    if depth >= 10 * DEPTH:\n",
         flagged_by="MPACK-039",
         check=_FILE + "test_hostile_packs_are_refused",
+    ),
+    Mutant(
+        "a-missing-key-is-a-matter-of-form",
+        _ADAPTER,
+        "signature_without_key bad_signature",
+        "bad_signature",
+        flagged_by="STORE-062",
+        check=_FILE + "test_each_code_has_its_word",
+    ),
+    Mutant(
+        "which-pack-was-the-first-is-forgotten",
+        _INTAKE,
+        "    repository.keep_first(pack.commits)\n",
+        "",
+        flagged_by="STORE-018",
+        check=_FILE + "test_the_first_record_of_a_commit_stays",
+    ),
+    Mutant(
+        "gc-takes-a-record-that-a-pack-has-otherwise",
+        "reference.store.removal",
+        '        lying["commits"] -= {\n',
+        '        lying["commits"] or {\n',
+        flagged_by="STORE-042",
+        check=_FILE + "test_the_first_record_of_a_commit_stays",
+    ),
+    Mutant(
+        "a-commit-hides-the-same-one-in-a-pack",
+        _REPOSITORY,
+        "        if not os.path.exists(path) and self._packed(self._commits, object_id):\n",
+        "        if not path:\n",
+        flagged_by="STORE-018",
+        check=_FILE + "test_a_packed_record_stays_when_it_is_committed",
     ),
 )

@@ -149,4 +149,17 @@ MUTANTS = (
         flagged_by="STORE-025",
         check=_FILE + "test_a_store_left_by_a_killed_process_is_usable",
     ),
+    Mutant(
+        "a-damaged-ref-is-another-value",
+        "reference.store.refs",
+        "            found = read(dot, branch)\n            if",
+        """
+            try:
+                found = read(dot, branch)
+            except ProtocolError:
+                found = "damaged"
+            if""",
+        flagged_by="STORE-013",
+        check=_FILE + "test_a_damaged_ref_is_told_where_it_is_read",
+    ),
 )

@@ -223,4 +223,12 @@ if os.path.exists(path):
         flagged_by="DUR-006",
         check=_FILE + "test_writes_leave_nothing_else_behind",
     ),
+    Mutant(
+        "a-restored-file-may-be-read-by-all",
+        _TREE,
+        "            mode = found.st_mode & 0o777\n",
+        "            mode = 0o644\n",
+        flagged_by="STORE-024",
+        check=_FILE + "test_permissions_are_those_of_what_was_there",
+    ),
 )

@@ -50,7 +50,8 @@ MUTANTS = (
     Mutant(
         "everybody-with-a-key-may-write",
         _APP,
-        '    if access == "write":\n        auth.require_owner(repo, who)\n',
+        '            if repo and access == "write":\n'
+        "                auth.require_owner(repo, who)\n",
         "",
         flagged_by="AUTH-012",
         check=_FILE + "test_a_strangers_write_to_a_public_repository_is_403",
@@ -58,7 +59,7 @@ MUTANTS = (
     Mutant(
         "a-blob-is-served-to-whoever-knows-its-id",
         "reference.server.blobs",
-        "WHERE o.repo_id = $1",
+        "WHERE m.repo_id = $1",
         "WHERE $1::bytea IS NOT NULL",
         flagged_by="AUTH-013",
         check=_FILE + "test_knowing_an_id_gives_no_access",
