@@ -11,7 +11,7 @@ from .world import World
 def require_announced(world: World, repo: Repository) -> None:
     """Ends the check on a server that does not say that it takes framed packs."""
     with prepared("GET refs"):
-        is_announced = "framed" in repo.refs(lately=True)["capabilities"]
+        is_announced = repo.takes_framed()
     if not is_announced and "framed" in world.subject.capabilities:
         raise CouldNotRun("the subject file claims framed, GET refs does not")
     if not is_announced:

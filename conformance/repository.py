@@ -71,6 +71,21 @@ class Repository:
         heads: Fields = self.refs()["branch_heads"]
         return heads
 
+    def takes_framed(self) -> bool:
+        """Whether the server announces that it takes framed packs."""
+        capabilities = self.refs(lately=True)["capabilities"]
+        if not isinstance(capabilities, list):
+            raise Unmet("a list of capabilities", repr(capabilities)[:200])
+        return "framed" in capabilities
+
+    def limit(self, name: str) -> int:
+        """A limit that the server announces."""
+        limits = self.refs(lately=True)["limits"]
+        number = limits.get(name) if isinstance(limits, dict) else None
+        if type(number) is not int:
+            raise Unmet(f"limits with a number of {name}", repr(limits)[:200])
+        return number
+
     def seen(self, *, lately: bool = False) -> Any:
         """What a refused call must leave as it was."""
         refs = self.refs(lately=lately)

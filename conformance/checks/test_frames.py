@@ -58,7 +58,7 @@ def test_a_bad_frame_is_refused(framed_repo: Repository, how: str) -> None:
 @requirement("MPACK-033")
 def test_a_wide_window_is_refused(framed_repo: Repository) -> None:
     """A frame whose window is above 8 MiB is a bad frame."""
-    if framed_repo.refs()["limits"]["raw_bytes"] < 9 << 20:
+    if framed_repo.limit("raw_bytes") < 9 << 20:
         raise NotApplicable("raw_bytes is below the 9 MiB that this takes")
     tip = commit("a", files={"zeros": bytes(9 << 20)})
 

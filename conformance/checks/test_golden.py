@@ -24,7 +24,7 @@ SOUND_FRAMED = (
 def taken_in(repo: Repository, name: str) -> None:
     """Pushes a golden pack and reads its commits back."""
     about = vectors.table(f"packs/{name}")
-    if name == "framed-24-mib-of-zeros" and repo.refs()["limits"]["raw_bytes"] < 24 << 20:
+    if name == "framed-24-mib-of-zeros" and repo.limit("raw_bytes") < 24 << 20:
         raise NotApplicable("raw_bytes is below the 24 MiB of this pack")
     base = repo.given(commit("root"))
     head = about["commits"][-1]["commit_id"] if about["commits"] else base.id

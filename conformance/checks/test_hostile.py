@@ -91,9 +91,8 @@ def by(name: str, *marks: pytest.MarkDecorator) -> Any:
 def test_attacks_are_refused(repo: Repository, world: World, name: str) -> None:
     """Each pack made to break this rule is refused with the rule's code and changes nothing."""
     with prepared("GET refs"):
-        refs = repo.refs()
-        small = () if refs["limits"]["raw_bytes"] >= ROOM else ("too_large",)
-        capable = "framed" in refs["capabilities"]
+        small = () if repo.limit("raw_bytes") >= ROOM else ("too_large",)
+        capable = repo.takes_framed()
     packs = [(row, vectors.hostile(row)) for row in vectors.attacks(name)]
     packs = [(row, raw) for row, raw in packs if capable or b"\xa4head" not in raw[:32]]
     if not packs:

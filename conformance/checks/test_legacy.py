@@ -75,7 +75,7 @@ def test_presigning_a_bundle_is_checked_too(
     check_refusal(other.ask("POST", f"{repo.path}/{presign}", value), 403, "forbidden")
     check_refusal(repo.ask("POST", presign, {"bundle_id": "x"}), 422, "invalid_id")
     check_refusal(repo.ask("POST", presign, {}), 422, "missing_field")
-    limit = repo.refs()["limits"]["pack_bytes"]
+    limit = repo.limit("pack_bytes")
     large = {**value, "size_bytes": limit + 1}
     check_refusal(repo.ask("POST", presign, large), 413, "too_large")
     repo.call("POST", presign, value)

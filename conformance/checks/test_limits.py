@@ -21,7 +21,7 @@ SECONDS = 20.0
 
 def limit(repo: Repository, name: str, most: int) -> int:
     """An announced limit, if a check can afford to go beyond it."""
-    number = int(repo.refs()["limits"][name])
+    number = repo.limit(name)
     if number > most:
         raise CouldNotRun(f"needs [limits] {name} of {most} at most; the subject has {number}")
     return number
@@ -172,7 +172,7 @@ def test_counts_that_lie_cost_nothing(repo: Repository, raw: bytes) -> None:
 def test_entries_beyond_the_limit_are_refused(repo: Repository) -> None:
     """Lists and maps inside records are counted, too: 32 entries for each record."""
     most = 32 * limit(repo, "records", 200_000) + 1024
-    if repo.refs()["limits"]["pack_bytes"] < 2 * most:
+    if repo.limit("pack_bytes") < 2 * most:
         raise NotApplicable("pack_bytes is below what so many entries take")
     tip = commit("a")
     value = packs.plain(tip)

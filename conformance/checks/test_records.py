@@ -160,7 +160,7 @@ def test_unknown_fields_are_kept(repo: Repository) -> None:
     tip = altered(commit("a"), **UNKNOWN)
     repo.push(tip)
     served = [repo.commit(tip.id), repo.fetch(tip).pack.commits[tip.id]]
-    if "framed" in repo.refs()["capabilities"]:
+    if repo.takes_framed():
         served.append(repo.fetch(tip, framed=True).pack.commits[tip.id])
     for record in served:
         assert {name: record.get(name) for name in UNKNOWN} == UNKNOWN

@@ -40,7 +40,7 @@ def test_presign_put_unpack(repo: Repository) -> None:
 @requirement("PUSH-002")
 def test_a_size_beyond_the_limit_is_refused_at_once(repo: Repository) -> None:
     """Above pack_bytes presign is 413; at the limit, and without a size, it passes."""
-    limit = repo.refs()["limits"]["pack_bytes"]
+    limit = repo.limit("pack_bytes")
     value = {"mpack_key": oracle.ABSENT}
     answer = repo.ask("POST", "push/mpack-presign", value | {"size_bytes": limit + 1})
     check_refusal(answer, 413, "too_large")
@@ -164,7 +164,7 @@ def too_long_a_push(repo: Repository, length: int) -> bytes | None:
 @requirement("PUSH-022", "MPACK-042")
 def test_a_body_beyond_the_limit_is_refused(repo: Repository) -> None:
     """A pack that announces more than pack_bytes is refused, and the server stays usable."""
-    limit = repo.refs()["limits"]["pack_bytes"]
+    limit = repo.limit("pack_bytes")
     first = too_long_a_push(repo, limit + 1)
     if first is None and limit > ROOM:  # it may count what comes, rather than trust a header
         raise CouldNotRun(SMALL)
@@ -176,9 +176,8 @@ def test_a_body_beyond_the_limit_is_refused(repo: Repository) -> None:
 @requirement("MPACK-042", "MPACK-037", "PUSH-022")
 def test_a_pack_beyond_the_limit_is_too_large(repo: Repository, world: World) -> None:
     """A whole sound pack of one byte too many is 413, where the limit is small enough to try."""
-    announced = repo.refs()["limits"]
-    limit = world.subject.limits.get("pack_bytes") or announced["pack_bytes"]
-    if announced["raw_bytes"] < limit:
+    limit = world.subject.limits.get("pack_bytes") or repo.limit("pack_bytes")
+    if repo.limit("raw_bytes") < limit:
         raise NotApplicable("raw_bytes is below pack_bytes: no pack of that size could be sound")
     if limit > ROOM:
         raise CouldNotRun(SMALL)

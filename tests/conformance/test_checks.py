@@ -62,6 +62,19 @@ def test_attacks_of_a_form_that_is_not_taken_show_nothing(tmp_path: Path) -> Non
         test_hostile.test_attacks_are_refused(repository(CONSENT), world(tmp_path), "MPACK-008")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [{"capabilities": None, "limits": None}, {"capabilities": {}, "limits": {"records": 1.5}}],
+)
+def test_what_is_announced_has_its_type(said: dict[str, object]) -> None:
+    """A server that announces nonsense fails; the suite does not stumble over it."""
+    repo = repository({**CONSENT, **said})
+    with pytest.raises(Unmet, match="capabilities"):
+        repo.takes_framed()
+    with pytest.raises(Unmet, match="records"):
+        repo.limit("records")
+
+
 SOUND = {"repoId": "id", "slug": "slug", **CONSENT, "capabilities": ["framed"]}
 
 
