@@ -27,7 +27,9 @@ class Relay:
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._is_open = True
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def take(self) -> Counter[str]:
         """The counts so far; counting starts again."""
@@ -42,15 +44,22 @@ class Relay:
             self._threads.pop().join()
 
     def close(self) -> None:
-        """Accepts nothing more."""
+        """Accepts nothing more.
+
+        The listener is closed once nobody waits on it: its number may be the next relay's, and who
+        still waited would take that one's connections.
+        """
+        self._is_open = False
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:
         while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return  # closed
+            near, _ = self._listener.accept()
+            if not self._is_open:
+                near.close()
+                return
             thread = threading.Thread(target=self._serve, args=(near,), daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -38,6 +38,16 @@ def test_bytes_are_counted_each_way() -> None:
             assert not relay.take()
 
 
+def test_a_closed_relay_waits_for_nobody() -> None:
+    """A thread that went on accepting would take the connections of the next relay."""
+    before = threading.active_count()
+    with relaying(("127.0.0.1", 1)) as relay:
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", relay.port), 10)
+
+
 def message(kind: bytes, body: bytes = b"") -> bytes:
     """One message of PostgreSQL's protocol."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body
