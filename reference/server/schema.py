@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reference.wire.errors import ProtocolError
+
 if TYPE_CHECKING:
     from .database import Connection
 
@@ -136,6 +138,9 @@ async def migrate(db: Connection) -> None:
             " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         done = {row["version"] for row in await db.fetch("SELECT version FROM migrations")}
+        if max(done, default=0) > len(MIGRATIONS):
+            why = "the database was made by another version of the kit: use that, or fresh data"
+            raise ProtocolError("invalid", why)
         for version, statements in enumerate(MIGRATIONS, start=1):
             if version not in done:
                 await db.execute(statements)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -336,3 +338,18 @@ async def test_deleting_frees_what_only_one_repository_used(
         "branches commits snapshots snapshot_refs mpacks mpack_refs mpack_index object_refs packs"
     )
     assert {name: kept[name] for name in empty.split()} == {name: [] for name in empty.split()}
+
+
+async def test_a_command_makes_the_clone_cache_expire(
+    service: Service, alice: Peer, repo: str, forge: Forge, dsn: str, tmp_path: Path
+) -> None:
+    """`musekit work --expire-cache`, which a subject file names, leaves no row that is fresh."""
+    [head] = forge.line(1)
+    await alice.push(repo, forge.pack(), head)
+    fresh = "SELECT count(*) FILTER (WHERE expires_at > now()), count(*) FROM fetch_mpack_cache"
+    assert await rows(service, fresh) == [(1, 1)]
+    where = ("--data", str(tmp_path), "--postgres", dsn, "--objects", f"file://{tmp_path}/objects")
+    command = (sys.executable, "-m", "reference", "work", *where, "--expire-cache")
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
+    assert await rows(service, fresh) == [(0, 1)]

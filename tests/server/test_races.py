@@ -10,6 +10,7 @@ from reference.server import schema
 from reference.server.collection import collect
 from reference.server.database import Database
 from reference.server.service import Service
+from reference.wire.errors import ProtocolError
 from reference.wire.ids import mpack_key
 from reference.wire.records import parents
 
@@ -135,6 +136,9 @@ async def test_servers_that_start_at_once_migrate_once(dsn: str, service: Servic
     assert len(set(secrets)) == 1
     async with databases[0].session() as db:
         assert await db.fetchval("SELECT count(*) FROM migrations") == len(schema.MIGRATIONS)
+        await db.execute("INSERT INTO migrations VALUES (99)")
+        with pytest.raises(ProtocolError, match="another version of the kit"):
+            await schema.migrate(db)
         unique = await db.fetchval(
             "SELECT count(*) FROM pg_indexes WHERE tablename = 'fetch_mpack_cache'"
             " AND indexdef LIKE 'CREATE UNIQUE%(repo_id, tip_commit_id, form)'"
