@@ -8,10 +8,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from . import baseline, bundle, catalogue, diff, options, plugin, subject
+from . import baseline, bundle, catalogue, diff, options, subject
 from .baseline import Baseline
 from .catalogue import Check
 from .options import USAGE, Options
+from .plugin import Suite
 from .report import files, terminal
 from .report.model import Report
 from .runner import Run
@@ -26,10 +27,15 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in bundle.COMMANDS:
         return bundle.main(arguments)
     asked = options.parse(arguments)
-    found, problems = plugin.collect()
-    for problem in problems:
+    suite = Suite()
+    return suite.hold(lambda: _main(asked, suite))
+
+
+def _main(asked: Options, suite: Suite) -> int:
+    found = suite.checks
+    for problem in suite.problems:
         print(f"the suite cannot be read: {problem}", file=sys.stderr)
-    if problems:
+    if suite.problems:
         return 3
     if names := catalogue.unknown(asked.ids, found):
         print(f"--id {names[0]}: no check has this id or requirement", file=sys.stderr)
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as problem:
         print(f"--report {asked.report}: cannot be written: {problem.strerror}", file=sys.stderr)
         return USAGE
-    return check(asked, about, checks, known)
+    return check(suite, asked, about, checks, known)
 
 
 def _subject(asked: Options) -> Subject | None:
@@ -65,12 +71,18 @@ def show(checks: Sequence[Check]) -> None:
     print(f"{len(checks)} cases", file=sys.stderr)
 
 
-def check(asked: Options, about: Subject | None, checks: Sequence[Check], known: Baseline) -> int:
+def check(
+    suite: Suite,
+    asked: Options,
+    about: Subject | None,
+    checks: Sequence[Check],
+    known: Baseline,
+) -> int:
     """One run, reported in every form."""
     progress = terminal.Progress(len(checks), quiet=asked.quiet)
     started = datetime.now(UTC)
     begun = time.monotonic()
-    run = Run(asked, about, progress.add)
+    run = Run(suite, asked, about, progress.add)
     try:
         run.run(checks)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 from reference.spec.requirements import PROFILES
 
 USAGE = 2
+JOBS = 3
+"""One server cannot answer more of them; with fewer a second core has nothing to do at times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="what need not pass, and why")
     parser.add_argument("--read-only", action="store_true", help="create nothing on the subject")
     parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="to come up")
-    cores = min(max(os.cpu_count() or 1, 2), 3)  # one server cannot answer more of them
-    parser.add_argument("--jobs", type=int, default=cores, metavar="N", help="processes that check")
+    parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help="processes that check")
     shuffled = "an order that the seed decides"
     parser.add_argument("--random-order", action="store_true", help=shuffled)
     parser.add_argument("-v", "--verbose", action="store_true", help="one line a requirement")

@@ -6,7 +6,7 @@ import random
 import traceback
 from collections.abc import Callable, Collection, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +19,7 @@ from .redaction import redact
 from .verdicts import Result, Verdict
 from .world import World
 
+T = TypeVar("T")
 CHECKS = Path(__file__).parent / "checks"
 WORLD = pytest.StashKey[World]()
 _WIDTH = 600
@@ -44,7 +45,11 @@ def check_of(item: pytest.Item) -> Check:
 
 
 class Suite:
-    """Runs the chosen checks in a world, and hands each result on as it comes."""
+    """Runs the chosen checks in a world, and hands each result on as it comes.
+
+    `run` collects them and runs all; `hold` collects them for whoever calls `examine`, in this
+    process or in one that is forked from it.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,9 @@ class Suite:
         self.shuffle = shuffle
         self.checks: list[Check] = []
         self.problems: list[str] = []
+        self._items: dict[str, pytest.Item] = {}
+        self._body: Callable[[], None] | None = None
+        self._problem: BaseException | None = None
         self._compared: tuple[str, object, object] | None = None
         self._result: Result | None = None
         self._silent = 0
@@ -73,15 +81,59 @@ class Suite:
 
     def run(self) -> int:
         """Collects and, where there is a world, runs; pytest's exit code."""
-        arguments = [
+        return self._main(*(["--collect-only"] if self.lists else []))
+
+    def hold(self, body: Callable[[], T]) -> T:
+        """Collects, calls `body` while the checks can be examined, and gives its answer."""
+        answers: list[T] = []
+        self._body = lambda: answers.append(body())
+        code = self._main("--capture=no")  # standard output is the caller's
+        if self._problem is not None:
+            raise self._problem
+        if not answers:
+            raise RuntimeError(f"the checks could not be collected: pytest's exit code is {code}")
+        return answers[0]
+
+    def enter(self, world: World, emit: Callable[[Result], None]) -> None:
+        """From now on checks are examined in this world, and their results go there."""
+        self.world, self.emit = world, emit
+        self._silent, self._grace = 0, _GRACE
+
+    def examine(self, id: str) -> None:
+        """Runs one of the checks that `hold` collected."""
+        item = self._items[id]
+        assert self.world is not None
+        item.config.stash[WORLD] = self.world
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        except KeyboardInterrupt:
+            item.config.hook.pytest_runtest_teardown(item=item, nextitem=None)
+            raise
+
+    def _main(self, *arguments: str) -> int:
+        common = [
             *("-c", str(CHECKS.parent / "pytest.ini"), "--rootdir", str(CHECKS.parent)),
             *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "--tb=no"),
             "--disable-plugin-autoload",  # nobody's plugins decide verdicts, or cost half a second
             str(self.folder),
         ]
-        if self.lists:
-            arguments.append("--collect-only")
-        return int(pytest.main(arguments, plugins=[self]))
+        return int(pytest.main([*common, *arguments], plugins=[self]))
+
+    def pytest_runtestloop(self) -> bool | None:
+        """Under `hold`, what its caller does stands in place of pytest's own order."""
+        if self._body is None:
+            return None
+        self._body()
+        return True
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+        """What the caller of `hold` raises is told by nobody else."""
+        self._problem = excinfo.value
+        return self._body is not None
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """The same for Ctrl-C."""
+        self._problem = excinfo.value
 
     def pytest_addoption(self, parser: pytest.Parser) -> None:
         """What the absent terminal plugin would have defined, and other plugins read."""
@@ -106,6 +158,7 @@ class Suite:
         if self.shuffle is not None:
             random.Random(self.shuffle).shuffle(items)
         self.checks = [check_of(item) for item in items]
+        self._items = {check.id: item for check, item in zip(self.checks, items, strict=True)}
         if self.chosen is not None:
             pairs = zip(items, self.checks, strict=True)
             items[:] = [item for item, check in pairs if check.id in self.chosen]

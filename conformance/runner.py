@@ -16,7 +16,7 @@ from .catalogue import Check
 from .ledger import Ledger, clean_up
 from .options import Options
 from .plugin import Suite
-from .pool import Pool
+from .pool import Pool, turns
 from .service import Service
 from .subject import STORE_PROFILES, Subject
 from .verdicts import Result, Verdict
@@ -30,7 +30,7 @@ KILLING = "crash-server"
 class Run:
     """The subject and the checks that were chosen, until all of them have a result."""
 
-    def __init__(self, options: Options, subject: Subject | None, emit: Emit) -> None:
+    def __init__(self, suite: Suite, options: Options, subject: Subject | None, emit: Emit) -> None:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="musekit-conformance-"))
         self.folder.chmod(0o711)  # an embedded PostgreSQL may run as somebody else
@@ -41,14 +41,17 @@ class Run:
         self._done: set[str] = set()
         self._service = self._serving(self.subject, "subject")
         self._lock = threading.Lock()
-        self._pool = Pool(options.jobs, self._finish, options.shuffle)
+        self._suite = suite
+        self._pool: Pool  # while it runs
 
     def run(self, checks: Sequence[Check]) -> None:
         """Gives every check a result, whatever happens to the subject."""
+        self._pool = Pool(self._suite, self.options.jobs, self._finish, self.options.shuffle)
         try:
             with self._quietly_interrupted():
                 self._run(checks)
         finally:
+            self._pool.close()
             self._service.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
         stopped = interruption.requested()
@@ -97,31 +100,38 @@ class Run:
         Later the server is still busy with the jobs of everybody's pushes.
         """
         mortal = self._mortal(remote)
-        alone = {check.id for check in remote if check.exclusive} - mortal
+        alone = [check for check in remote if check.exclusive and check not in mortal]
         together = [check for check in remote if not check.exclusive]
         try:
             self._alone(self._service, world, alone)
             if not interruption.requested():
                 self._pool.add(world, [*together, *local], self.options.jobs)
             if mortal and not interruption.requested():
-                self._apart([check for check in remote if check.id in mortal])
+                self._apart(mortal)
         finally:
             self._pool.join()
 
-    def _mortal(self, remote: Sequence[Check]) -> set[str]:
+    def _mortal(self, remote: Sequence[Check]) -> list[Check]:
         """Those that kill a server, where it is the reference and another can be had for them.
 
         They wait more than they work: beside the others they take no time of their own.
         """
-        found = {check.id for check in remote if check.exclusive and check.profile == KILLING}
+        found = [check for check in remote if check.exclusive and check.profile == KILLING]
         beside = self.is_embedded and self.options.jobs > 1 and len(found) < len(remote)
-        return found if beside else set()
+        return found if beside else []
 
-    def _alone(self, service: Service, world: World, chosen: set[str]) -> None:
-        if chosen:
-            world.process = service.process
-            Suite(world, chosen, self._finish, shuffle=self.options.shuffle).run()
-            world.process = None
+    def _alone(self, service: Service, world: World, chosen: Sequence[Check]) -> None:
+        """Runs checks in this process, which may end the subject's."""
+        world.process = service.process
+        self._suite.enter(world, self._finish)
+        try:
+            for id in turns(chosen, self.options.shuffle):
+                self._suite.examine(id)
+        except KeyboardInterrupt:
+            pass  # as somebody wants; what has no result yet gets one
+        finally:
+            world.end()
+        world.process = None
 
     def _apart(self, checks: Sequence[Check]) -> None:
         """Runs checks on a reference of their own."""
@@ -133,7 +143,7 @@ class Run:
                 return
             world = self._world(service)
             world.unready = introduce(world)
-            self._alone(service, world, {check.id for check in checks})
+            self._alone(service, world, checks)
         finally:
             service.stop()
 

@@ -1,83 +1,114 @@
-"""One of several processes that run checks: told on standard input, answers line by line."""
+"""A process that checks: forked with the checks it has collected, told what to do line by line."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
-import sys
-from collections.abc import Iterable
-from typing import TextIO
-
-import pytest
+from dataclasses import dataclass, field
+from typing import NoReturn, TextIO
 
 from . import interruption
-from .plugin import WORLD, Suite
+from .plugin import Suite
 from .verdicts import Result
 from .world import World
 
+DIED = "died\n"
+"""What is answered for an order over which a process ended."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-class Served(Suite):
-    """Collects once, then runs the check of each order; a blank line says that it is done."""
 
-    def __init__(self, orders: Iterable[str], results: TextIO) -> None:
-        super().__init__(emit=self._answer)
-        self._orders = orders
-        self._results = results
-        self._place = ""
+@dataclass(slots=True)
+class Worker:
+    """Orders go in, results come out: a JSON object for each, and a blank line when it is done.
 
-    @property
-    def lists(self) -> bool:
-        """Never: the worlds come with the orders."""
-        return False
+    Made before the process has threads, since it forks. What is forked only waits for a child of
+    its own that does the work, and makes another when that one ends over a check.
+    """
 
-    def run(self) -> int:
-        """Until there are no more orders; pytest's exit code."""
+    suite: Suite
+    pid: int = field(init=False)
+    orders: TextIO = field(init=False)
+    results: TextIO = field(init=False)
+
+    def __post_init__(self) -> None:
+        taken, given = os.pipe()
+        read, written = os.pipe()
+        gc.freeze()  # what is there now stays, in every process, and is not looked through again
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(given)
+                os.close(read)
+                _keep(self.suite, taken, written)
+            finally:
+                os._exit(1)  # whatever happens: the rest of this program is its parent's
+        os.close(taken)
+        os.close(written)
+        self.orders = os.fdopen(given, "w", encoding="utf-8")
+        self.results = os.fdopen(read, encoding="utf-8")
+
+    def signal(self, number: int) -> None:
+        """Tells it and everything it started."""
         try:
-            return super().run()
-        finally:
-            self._leave()
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass  # it has ended
 
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """In place of pytest's own order, ours."""
-        items = dict(zip((check.id for check in self.checks), session.items, strict=True))
-        for line in self._orders:
-            order = json.loads(line)
-            self._enter(order["world"], session.config)
-            item = items[order["check"]]
-            session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-            self._write("")
-        return True
-
-    def _enter(self, world: str, config: pytest.Config) -> None:
-        if world == self._place:
-            return
-        self._leave()
-        self._place, self.world = world, World.from_json(world)
-        config.stash[WORLD] = self.world
-
-    def _leave(self) -> None:
-        if self.world is not None:
-            self.world.end()
-
-    def _answer(self, result: Result) -> None:
-        self._write(json.dumps(result.as_json()))
-
-    def _write(self, line: str) -> None:
-        self._results.write(line + "\n")
-        self._results.flush()
+    def close(self) -> None:
+        """Ends it: there are no more orders."""
+        try:
+            self.orders.close()
+        except BrokenPipeError:
+            pass  # it has ended before
+        self.results.close()
+        os.waitpid(self.pid, 0)
 
 
-def main() -> int:
-    """Reads orders, a world and a check each, and writes one line of JSON a result."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def _keep(suite: Suite, orders: int, results: int) -> NoReturn:
+    os.setsid()  # the terminal's Ctrl-C comes through `signal`
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    while (child := os.fork()) and os.waitpid(child, 0)[1]:
+        os.write(results, DIED.encode())
+    if child == 0:
+        _serve(suite, orders, results)
+    os._exit(0)
+
+
+def _serve(suite: Suite, orders: int, results: int) -> None:
+    for number in _SIGNALS:
         signal.signal(number, lambda number, frame: interruption.request())
-    # Both under other numbers: pytest takes 0 and 1, and what a check prints is no result.
-    with os.fdopen(os.dup(0)) as orders, os.fdopen(os.dup(1), "w", encoding="utf-8") as results:
-        os.dup2(2, 1)
-        Served(orders, results).run()
-    return 0
+    silence = os.open(os.devnull, os.O_RDWR)  # what a check prints is no result
+    for descriptor in (0, 1, 2):
+        os.dup2(silence, descriptor)
+    given = os.fdopen(orders, encoding="utf-8")
+    told = os.fdopen(results, "w", encoding="utf-8", buffering=1)
+    try:
+        _work(suite, given, told)
+    except KeyboardInterrupt:
+        pass  # as somebody wants
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _work(suite: Suite, orders: TextIO, results: TextIO) -> None:
+    def tell(result: Result) -> None:
+        results.write(json.dumps(result.as_json()) + "\n")
+
+    place = ""
+    try:
+        for line in orders:
+            order = json.loads(line)
+            if order["world"] != place:
+                _leave(suite)
+                place = order["world"]
+                suite.enter(World.from_json(place), tell)
+            suite.examine(order["check"])
+            results.write("\n")
+    finally:
+        _leave(suite)
+
+
+def _leave(suite: Suite) -> None:
+    if suite.world is not None:
+        suite.world.end()

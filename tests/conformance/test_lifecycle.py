@@ -10,6 +10,7 @@ from conformance.catalogue import Check
 from conformance.embedded import free_port
 from conformance.lifecycle import Process, run_command, wait_for
 from conformance.options import parse
+from conformance.plugin import Suite
 from conformance.runner import Run
 from conformance.subject import Subject
 from tests.conformance.impostors import impostor, says
@@ -32,7 +33,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 def brought_up(subject: Subject, *options: str) -> tuple[str | None, float]:
     """Why a subject does not come up, and the seconds until that was known."""
-    service = Run(parse(options), subject, lambda result: None)._service
+    service = Run(Suite(), parse(options), subject, lambda result: None)._service
     begun = time.monotonic()
     try:
         return service.bring_up(), time.monotonic() - begun
@@ -87,10 +88,10 @@ def test_checks_that_kill_have_a_reference_of_their_own() -> None:
     kill = Check("a/kill", ("DUR-030",), "crash-server", "", exclusive=True)
     read = Check("b/read", ("HTTP-001",), "core-wire", "", exclusive=False)
 
-    def apart(checks: list[Check], subject: Subject | None, *options: str) -> set[str]:
-        return Run(parse(options), subject, lambda result: None)._mortal(checks)
+    def apart(checks: list[Check], subject: Subject | None, *options: str) -> list[Check]:
+        return Run(Suite(), parse(options), subject, lambda result: None)._mortal(checks)
 
-    assert apart([kill, read], None, "--jobs", "2") == {"a/kill"}
-    assert apart([kill], None, "--jobs", "2") == set()
-    assert apart([kill, read], None, "--jobs", "1") == set()
-    assert apart([kill, read], Subject(url="http://h:1"), "--jobs", "2") == set()
+    assert apart([kill, read], None, "--jobs", "2") == [kill]
+    assert apart([kill], None, "--jobs", "2") == []
+    assert apart([kill, read], None, "--jobs", "1") == []
+    assert apart([kill, read], Subject(url="http://h:1"), "--jobs", "2") == []

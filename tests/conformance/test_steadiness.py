@@ -11,7 +11,7 @@ import pytest
 from conformance.catalogue import Check
 from conformance.ledger import Ledger
 from conformance.plugin import Suite
-from conformance.pool import Pool, turns
+from conformance.pool import turns
 from conformance.subject import Subject
 from conformance.verdicts import Result
 from conformance.world import World
@@ -56,34 +56,54 @@ def test_long_checks_are_handed_out_first() -> None:
 
 
 MORTAL = """
-import json, sys
-for line in sys.stdin:
-    id = json.loads(line)["check"]
-    if id == "fatal":
-        sys.exit(9)
-    told = {"id": id, "requirements": [], "profile": "push", "verdict": "pass"}
-    print(json.dumps(told), end="\\n\\n", flush=True)
+    import os
+    from conformance.expectations import requirement
+
+    @requirement("PUSH-009")
+    def test_a():
+        '''It passes.'''
+        print("what a check prints is no result")
+
+    @requirement("PUSH-009")
+    def test_b():
+        '''It takes its process along.'''
+        os._exit(9)
+
+    @requirement("PUSH-009")
+    def test_c():
+        '''It passes.'''
+"""
+POOLED = """
+import sys
+from pathlib import Path
+from conformance.ledger import Ledger
+from conformance.plugin import Suite
+from conformance.pool import Pool
+from conformance.subject import Subject
+from conformance.world import World
+
+folder = Path(sys.argv[1])
+suite = Suite(folder=folder)
+
+def body():
+    pool = Pool(suite, 2, lambda result: print(result.id, result.verdict))
+    world = World(Subject(url="http://127.0.0.1:1"), "token", 1, Ledger(folder / "ledger"))
+    pool.add(world, suite.checks, int(sys.argv[2]))
+    pool.join()
+    pool.close()
+
+suite.hold(body)
 """
 
 
-def test_a_check_that_ends_its_process_takes_no_other_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those after it run in another process."""
-
-    def start(pool: Pool) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", MORTAL]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-
-    monkeypatch.setattr(Pool, "_start", start)
-    told: list[str] = []
-    pool = Pool(1, lambda result: told.append(result.id))
-    checks = [Check(id, (), "push", "", exclusive=False) for id in ("a", "fatal", "b", "c")]
-    world = World(Subject(url="http://127.0.0.1:1"), "token", 1, Ledger(tmp_path / "ledger"))
-    pool.add(world, checks, 1)
-    pool.join()
-    assert told == ["a", "b", "c"]
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_check_that_ends_its_process_takes_no_other_along(tmp_path: Path, jobs: str) -> None:
+    """Those after it run in another process, and none is left in the end."""
+    (tmp_path / "test_some.py").write_text(dedent(MORTAL))
+    command = [sys.executable, "-c", POOLED, str(tmp_path), jobs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(done.stdout.splitlines()) == ["some/a pass", "some/c pass"]
+    assert done.stderr == ""
 
 
 def verdicts(report: Path, *options: str) -> dict[str, str]:
