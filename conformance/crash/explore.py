@@ -21,6 +21,8 @@ _GROUPS = 40
 _CHUNK = 30
 _READERS = ("get_", "list_", "fsck")
 
+Key = tuple[str, int]  # what is on disk, and what was said last
+
 
 @dataclass(slots=True)
 class Explorer:
@@ -36,23 +38,20 @@ class Explorer:
     left: dict[str, int] = field(default_factory=dict)  # states that the cap left out
     bad: dict[str, int] = field(default_factory=dict)
     harmed: dict[str, set[str]] = field(default_factory=dict)  # operation -> models
-    _seen: dict[tuple[str, int], list[Symptom]] = field(default_factory=dict)
+    _seen: dict[Key, list[Symptom]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.timeline = Timeline(self.recording)
 
     def explore(self, model: str, most: int, bound: int, enough: int) -> list[Finding]:
         """The findings of one model, judging at most so many states that no weaker one had."""
-        fresh: dict[tuple[str, int], State] = {}
         telling = _telling(self.recording)
-        for state in self.timeline.states(model, bound, self.seed):
-            state = replace(state, rank=3 * state.rank + telling.get(state.point, 2))
-            self.built[model] = self.built.get(model, 0) + 1
-            key = self._key(state)
-            if key not in self._seen and (key not in fresh or state.rank < fresh[key].rank):
-                fresh[key] = state
-        chosen = _spread(list(fresh.items()), most)
-        self.left[model] = len(fresh) - len(chosen)
+        states = [
+            replace(state, rank=3 * state.rank + telling.get(state.point, 2))
+            for state in self.timeline.states(model, bound, self.seed)
+        ]
+        self.built[model] = len(states)
+        chosen = self._choose(model, states, most)
         groups: dict[tuple[str, str], list[tuple[State, Symptom]]] = {}
         for state, symptoms in self._judge_all(chosen):
             self.judged[model] = self.judged.get(model, 0) + 1
@@ -64,6 +63,28 @@ class Explorer:
             if self.bad[model] >= enough:
                 break
         return self._findings(model, groups)
+
+    def _choose(self, model: str, states: list[State], most: int) -> list[tuple[Key, State]]:
+        """The best by rank, no two alike; of the rank that does not fit whole, some of it.
+
+        What is beyond that rank is not even built.
+        """
+        chosen: dict[Key, State] = {}
+        self.left[model] = 0
+        for rank in sorted({state.rank for state in states}):
+            same = [state for state in states if state.rank == rank]
+            if len(chosen) == most:
+                self.left[model] += len(same)
+                continue
+            fresh: dict[Key, State] = {}
+            for state in same:
+                key = self._key(state)
+                if key not in self._seen and key not in chosen:
+                    fresh.setdefault(key, state)
+            some = _spread(list(fresh.items()), most - len(chosen))
+            self.left[model] += len(fresh) - len(some)
+            chosen.update(some)
+        return list(chosen.items())
 
     def judge(self, state: State) -> list[Symptom]:
         """The symptoms of one state, from memory when its like was judged before."""
@@ -92,14 +113,12 @@ class Explorer:
         at = self.timeline.units[lost[0]].at if lost else state.point - 1
         return advice.operation_at(self.timeline, at)
 
-    def _key(self, state: State) -> tuple[str, int]:
+    def _key(self, state: State) -> Key:
         ops = self.recording.ops[: state.point]
         talk = (at for at in range(len(ops) - 1, -1, -1) if ops[at].kind in ("send", "ack"))
         return self.timeline.tree(state).digest(), next(talk, -1)
 
-    def _judge_all(
-        self, chosen: list[tuple[tuple[str, int], State]]
-    ) -> Iterable[tuple[State, list[Symptom]]]:
+    def _judge_all(self, chosen: list[tuple[Key, State]]) -> Iterable[tuple[State, list[Symptom]]]:
         """Trees are built in order by one thread; the subject runs in a few at once."""
         with ThreadPoolExecutor(_WORKERS) as pool:
             for start in range(0, len(chosen), _CHUNK):
@@ -212,16 +231,10 @@ def _telling(recording: Recording) -> dict[int, int]:
     return points
 
 
-def _spread(
-    states: list[tuple[tuple[str, int], State]], most: int
-) -> list[tuple[tuple[str, int], State]]:
-    """The best by rank; of the rank that does not fit whole, some from everywhere."""
-    chosen: list[tuple[tuple[str, int], State]] = []
-    for rank in sorted({state.rank for _, state in states}):
-        same = [item for item in states if item[1].rank == rank]
-        room = min(most - len(chosen), len(same))
-        chosen += [same[number * len(same) // room] for number in range(room)]
-    return chosen
+def _spread(states: list[tuple[Key, State]], most: int) -> list[tuple[Key, State]]:
+    """So many of them at most, taken from everywhere."""
+    room = min(most, len(states))
+    return [states[number * len(states) // room] for number in range(room)]
 
 
 def _size(state: State) -> tuple[int, int]:

@@ -38,7 +38,11 @@ class Sandbox:
         """What a subject is started with: ours, but its temp files stay in here."""
         scratch = self.root / "scratch"
         scratch.mkdir(exist_ok=True)
-        return {**os.environ, "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**os.environ, "TMPDIR": str(scratch)}
+
+    def bare_environment(self) -> dict[str, str]:
+        """The same for a subject that is recorded or killed: Python keeps nothing it compiled."""
+        return {**self.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @contextmanager

@@ -108,7 +108,7 @@ class Session(Recorded):
         script.output = os.memfd_create("answers")
         quiet = os.open(self.box.root / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         argv = [*self.command, *script.arguments]
-        environment = self.box.environment()
+        environment = self.box.bare_environment()
 
         def enter() -> None:
             os.setsid()

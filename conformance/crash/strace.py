@@ -66,7 +66,7 @@ class StraceSession(Recorded):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=self.box.environment(),
+                env=self.box.bare_environment(),
                 start_new_session=True,
                 preexec_fn=limit,
             )

@@ -21,10 +21,11 @@ from reference.wire.errors import ProtocolError
 
 from . import auth, blobs, bodies, fetch, jobs, merge, openapi, push, repos
 from .bodies import Body, receive, spooled
+from .call import Call
 from .links import serve_link
 from .objects_files import LINKS, FileObjects
 from .operations import log, request_id
-from .service import Call, Service
+from .service import Service
 
 Handler = Callable[[Call], Awaitable[Response]]
 
@@ -111,11 +112,12 @@ async def _checked(
     if given or access != "open":
         named = request.path_params
         async with service.database.session() as db:
-            who = await auth.signer(db, request, given, body.key)
-            if access != "open":
-                repo = await auth.visible_repo(db, named["owner"], named["slug"], who)
-            if repo and access == "write":
-                auth.require_owner(repo, who)
+            key, found = await auth.known(db, given, named.get("owner", ""), named.get("slug", ""))
+        who = auth.signer(request, given, key, body.key)
+        if access != "open":
+            repo = auth.visible(found, who)
+        if repo and access == "write":
+            auth.require_owner(repo, who)
     return await handler(Call(service, request, body, who, repo))
 
 

@@ -14,8 +14,9 @@ from reference.wire.ids import blob_id, check_id, from_raw, is_id, to_raw
 from reference.wire.pack import WINDOW_BYTES, Row
 
 from . import auth
+from .call import Call
 from .objects import CHUNK_BYTES, ObjectStore, pack_key
-from .service import Call, Repo
+from .service import Repo
 
 if TYPE_CHECKING:
     from .database import Connection

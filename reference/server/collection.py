@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from reference.store import durable
 from reference.wire.ids import PREFIX, from_raw, to_raw
 
-from .fetch import LINK_SECONDS
-from .objects import ObjectStore, pack_key
+from .objects import LINK_SECONDS, ObjectStore, pack_key
 from .objects_files import FileObjects
 from .service import GC_LOCK, Service
 

@@ -51,6 +51,8 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self._pool: Pool | None = None
+        self._idle: list[Connection] = []
+        self._waiting = 0
 
     async def open(self, size: int = 10) -> None:
         """Connects, or raises `database_down`."""
@@ -66,20 +68,44 @@ class Database:
 
     async def close(self) -> None:
         """Gives all connections back."""
+        self._waiting += 1  # who still has one gives it to the pool
         if self._pool is not None:
+            for connection in self._idle:
+                await self._pool.release(connection)
             await self._pool.close()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Connection]:
-        """A connection for a few statements."""
+        """A connection for a few statements.
+
+        It goes back to the pool if something went wrong or somebody waits for one; what the pool
+        does at each return, a task and two timers, costs as much as a statement.
+        """
         assert self._pool is not None, "the database is not open"
         with _translated():
-            async with asyncio.timeout(WAIT_SECONDS):  # one of the pool's own would start a task
-                connection = await self._pool.acquire()
+            connection = await self._take(self._pool)
+            is_sound = False
             try:
                 yield connection
+                is_sound = not connection.is_closed()
             finally:
-                await self._pool.release(connection, timeout=WAIT_SECONDS)
+                if is_sound and not self._waiting:
+                    self._idle.append(connection)
+                else:
+                    await self._pool.release(connection, timeout=WAIT_SECONDS)
+
+    async def _take(self, pool: Pool) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            await pool.release(connection)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):  # one of the pool's own would start a task
+                return await pool.acquire()
+        finally:
+            self._waiting -= 1
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

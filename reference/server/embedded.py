@@ -198,8 +198,9 @@ class Embedded:
         base = ["-h", self._sockets, "-U", "postgres", "-X", "-A", "-t"]
         asked = "SELECT 1 FROM pg_database WHERE datname = 'musekit'"
         if not self._run([f"{binaries}/psql", *base, "-d", "postgres", "-c", asked]).stdout.strip():
-            create = "CREATE DATABASE musekit"
-            self._run([f"{binaries}/psql", *base, "-d", "postgres", "-c", create])
+            plain = "SET wal_compression = off"  # it is all copied through the log
+            create = ["-d", "postgres", "-c", plain, "-c", "CREATE DATABASE musekit"]
+            self._run([f"{binaries}/psql", *base, *create])
 
 
 def _die_with(parent: int) -> None:

@@ -12,15 +12,15 @@ from reference.wire.errors import ProtocolError
 from reference.wire.ids import from_raw, to_raw
 
 from . import building, history, writing
+from .call import Call
 from .gathering import gather
-from .objects import pack_key
+from .objects import LINK_SECONDS, pack_key
 from .operations import log
-from .service import Call, Repo, Service
+from .service import Repo, Service
 
 if TYPE_CHECKING:
     from .database import Connection
 
-LINK_SECONDS = 3600
 Cached = tuple[str, int, int]
 """A pack and its counts of commits and blobs."""
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -34,17 +34,17 @@ POLL_SECONDS = 0.5
 PAUSE_SECONDS = 0.25
 STUCK_SECONDS = 600.0
 COLLECT_SECONDS = 3600.0
+SCHEDULE_SECONDS = 60.0
+"""How often a worker looks whether a collection is due."""
 Payload = dict[str, Any]
 _TIPS = """
     SELECT DISTINCT head_commit_id AS tip, form, EXISTS (
         SELECT FROM fetch_mpack_cache c WHERE c.repo_id = $1 AND c.form = f.form
-        AND c.tip_commit_id = head_commit_id AND expires_at > now()) AS fresh
+        AND c.tip_commit_id = head_commit_id AND expires_at > now()) AS fresh, NOT EXISTS (
+        SELECT FROM jobs WHERE state = 'waiting' AND job_id > $3
+        AND type = 'fetch.mpack.prebuild' AND payload ->> 'repo_id' = $4) AS is_last
     FROM branches CROSS JOIN unnest(ARRAY['framed', 'plain']) AS f (form)
     WHERE repo_id = $1 AND head_commit_id = ANY($2)
-"""
-_IS_LAST = """
-    SELECT NOT EXISTS (SELECT FROM jobs WHERE state = 'waiting' AND job_id > $1
-        AND type = 'fetch.mpack.prebuild' AND payload ->> 'repo_id' = $2)
 """
 
 
@@ -77,9 +77,7 @@ async def unfinished(db: Connection) -> list[dict[str, Any]]:
 
 async def index(service: Service, payload: Payload) -> None:
     """Makes sure that each blob of a pack has its index row and its reference.  [JOB-005]"""
-    key, repo = payload["mpack_key"], await _repo(service, payload)
-    if repo is None:
-        return
+    key = payload["mpack_key"]
     async with service.database.session() as db:
         whole = await db.fetchval(
             "SELECT cardinality(p.blob_ids) = (SELECT count(*) FROM mpack_index i"
@@ -87,9 +85,12 @@ async def index(service: Service, payload: Payload) -> None:
             " FROM mpacks p JOIN mpack_refs m USING (mpack_id)"
             " WHERE p.mpack_id = $1 AND m.repo_id = $2",
             to_raw(key),
-            repo.raw,
+            to_raw(payload["repo_id"]),
         )
     if whole:  # as many as were counted when the pack was verified
+        return
+    repo = await _repo(service, payload)
+    if repo is None:
         return
     chunks = _chunks(service, pack_key(key))
     try:
@@ -118,20 +119,22 @@ async def prebuild(service: Service, payload: Payload) -> float | None:
     Framed ones at once; plain ones a little later, for a clone often follows a push, and goes
     first.  A job that a later one of its repository waits behind leaves everything to that one.
     """
-    repo, started = await _repo(service, payload), perf_counter()
-    if repo is None:
-        return None
-    tips, hits, misses = payload["tip_commit_ids"], -1, 0
+    started, repo_id, tips = perf_counter(), payload["repo_id"], payload["tip_commit_ids"]
+    hits, misses = -1, 0
+    asked = (to_raw(repo_id), history.raws(set(tips)), payload["job_id"], repo_id)
     forms = ("framed",) if payload["attempt"] == 1 else ("framed", "plain")
     while True:
         async with service.database.session() as db:
-            found = await db.fetch(_TIPS, repo.raw, history.raws(set(tips)))
-            is_last = await db.fetchval(_IS_LAST, payload["job_id"], repo.id)
+            found = await db.fetch(_TIPS, *asked)
+        is_last = all(row["is_last"] for row in found)
         missing = [(row["form"], row["tip"]) for row in found if not row["fresh"]]
         hits = len(found) - len(missing) if hits < 0 else hits
         due = [(form, tip) for form, tip in missing if form in forms]
         if not due or not is_last:
             break
+        repo = await _repo(service, payload)
+        if repo is None:
+            return None
         form, tip = min(due)
         await fetch.build(service, repo, [from_raw(tip)], [], form)
         misses += 1
@@ -166,7 +169,7 @@ async def run_one(service: Service) -> bool:
     An attempt is counted once: until the job's row is locked, a moment later, no other worker
     finds it due.
     """
-    async with service.database.transaction() as db:
+    async with service.database.session() as db:  # one statement is a transaction of its own
         job_id = await db.fetchval(
             "UPDATE jobs SET attempts = attempts + 1, run_after = now() + interval '1 second'"
             " WHERE job_id = (SELECT job_id FROM jobs"
@@ -220,7 +223,7 @@ async def run_until_idle(service: Service) -> None:
 
 async def work(service: Service) -> None:
     """Runs jobs as they come, woken by the push that enqueues them, until it is cancelled."""
-    woken = asyncio.Event()
+    woken, looks = asyncio.Event(), 0.0
     listener: asyncpg.Connection[asyncpg.Record] | None = None
     try:
         while True:
@@ -228,7 +231,9 @@ async def work(service: Service) -> None:
                 if listener is None or listener.is_closed():
                     listener = await asyncpg.connect(service.database.dsn, timeout=10)
                     await listener.add_listener(writing.JOB_CHANNEL, lambda *_: woken.set())
-                await _schedule_collection(service)
+                if monotonic() >= looks:
+                    await _schedule_collection(service)
+                    looks = monotonic() + SCHEDULE_SECONDS
                 await run_until_idle(service)
             except (ProtocolError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as down:
                 log("worker waits", cause=repr(down))

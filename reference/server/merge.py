@@ -15,7 +15,8 @@ from reference.wire.names import check_tree
 from reference.wire.records import check_commit
 
 from . import history, rows, trees, writing
-from .service import Call, Repo
+from .call import Call
+from .service import Repo
 
 if TYPE_CHECKING:
     from .database import Connection

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 CHUNK_BYTES = 256 * 1024
+LINK_SECONDS = 3600
+"""How long a link to a pack lives."""
 
 
 class Incoming(Protocol):

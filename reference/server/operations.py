@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,8 @@ def configure_logging(quiet: bool = False) -> None:
 
 def log(event: str, **fields: object) -> None:
     """One event; never a signature, a key or a presigned URL.  [HTTP-044]"""
+    if not _log.isEnabledFor(logging.INFO):
+        return
     line = {"time": round(time(), 3), "request": request_id.get(), "event": event, **fields}
     _log.info("%s", json.dumps(line, default=str, separators=(",", ":")))
 
@@ -37,7 +40,7 @@ class Metrics:
     def __init__(self) -> None:
         self._counters: Counter[tuple[str, str]] = Counter()
         self._sums: Counter[tuple[str, str]] = Counter()
-        self._buckets: Counter[tuple[str, str, float]] = Counter()
+        self._buckets: defaultdict[tuple[str, str], list[int]] = defaultdict(_empty_buckets)
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Adds to a counter."""
@@ -47,9 +50,7 @@ class Metrics:
         """Adds one duration to a histogram."""
         key = (name, _labels(labels))
         self._sums[key] += seconds  # type: ignore[assignment]  # a Counter also adds floats
-        for bound in (*BUCKETS, float("inf")):
-            if seconds <= bound:
-                self._buckets[(*key, bound)] += 1
+        self._buckets[key][bisect_left(BUCKETS, seconds)] += 1
 
     @contextmanager
     def timed(self, name: str, **labels: str) -> Iterator[None]:
@@ -73,15 +74,20 @@ class Metrics:
             for (other, labels), total in sorted(self._sums.items()):
                 if other != name:
                     continue
-                for bound in (*BUCKETS, float("inf")):
-                    le = f'le="{"+Inf" if bound == float("inf") else bound}"'
-                    inside = _braced(",".join(filter(None, (labels, le))))
-                    amount = self._buckets[name, labels, bound]
-                    lines.append(f"musekit_{name}_seconds_bucket{inside} {amount}")
-                count = self._buckets[name, labels, float("inf")]
+                count = 0
+                for bound, amount in zip(
+                    (*BUCKETS, "+Inf"), self._buckets[name, labels], strict=True
+                ):
+                    count += amount
+                    inside = _braced(",".join(filter(None, (labels, f'le="{bound}"'))))
+                    lines.append(f"musekit_{name}_seconds_bucket{inside} {count}")
                 lines.append(f"musekit_{name}_seconds_sum{_braced(labels)} {total:.6f}")
                 lines.append(f"musekit_{name}_seconds_count{_braced(labels)} {count}")
         return "\n".join(lines) + "\n"
+
+
+def _empty_buckets() -> list[int]:
+    return [0] * (len(BUCKETS) + 1)
 
 
 def _labels(labels: dict[str, str]) -> str:

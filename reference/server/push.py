@@ -21,10 +21,11 @@ from reference.wire.names import check_branch
 from reference.wire.pack import Limits, Pack
 
 from . import history, trees, writing
+from .call import Call
 from .intake import Intake, is_closure, read_pack
 from .objects import CHUNK_BYTES, Incoming, ObjectStore, pack_key, upload_key
 from .rows import parents_in
-from .service import Call, Repo, Service
+from .service import Repo, Service
 from .trees import Trees
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from reference.wire.provenance import KEY_PREFIX, load_key
 from reference.wire.records import Snapshot, check_commit
 
 from . import auth, history, rows, trees, writing
-from .service import Call, Repo, derived_id
+from .call import Call
+from .service import Repo, derived_id
 
 if TYPE_CHECKING:
     from .database import Connection

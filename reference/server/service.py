@@ -1,22 +1,23 @@
-"""What handlers work with: the database, the object store, the limits, one request, one repo."""
+"""What a server process or a worker works with: the database, the object store, the limits."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
-
-from starlette.requests import Request
-from starlette.responses import Response
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX, from_raw
 from reference.wire.pack import DEFAULT_LIMITS, Limits
 
-from . import bodies
-from .bodies import Body, Fields
+from . import schema
 from .database import Database
 from .objects import ObjectStore
+from .objects_files import FileObjects
 from .operations import Metrics
 
 if TYPE_CHECKING:
@@ -64,33 +65,32 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that passed the checks of its route."""
+@asynccontextmanager
+async def opened(
+    dsn: str, objects: str | None, data: str, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[Service]:
+    """A service on this database and this object store, its tables up to date."""
+    database = Database(dsn)
+    await database.open()
+    try:
+        async with database.session() as db:
+            await schema.migrate(db)
+            secret = await schema.secret(db, "links", os.urandom(32))
+            fresh = not await db.fetchval("SELECT EXISTS (SELECT FROM mpacks)")
+        spool = os.path.join(os.path.abspath(data), "spool")
+        yield Service(database, _open_objects(objects, data, spool, secret, fresh), spool, limits)
+    finally:
+        await database.close()
 
-    service: Service
-    request: Request
-    body: Body
-    signer: str | None
-    repo_or_none: Repo | None = None
 
-    @property
-    def repo(self) -> Repo:
-        """The repository that the route names."""
-        if self.repo_or_none is None:
-            raise ProtocolError("unknown_repo", "there is no such repository here")
-        return self.repo_or_none
+def _open_objects(
+    url: str | None, data: str, spool: str, secret: bytes, fresh: bool
+) -> ObjectStore:
+    parts = urlsplit(url or "file://" + os.path.join(os.path.abspath(data), "objects"))
+    if parts.scheme == "s3":
+        from .objects_s3 import S3Objects  # 150 ms of imports that files do not need
 
-    @property
-    def fields(self) -> Fields:
-        """The body's fields."""
-        return bodies.decode(self.request.headers.get("content-type", ""), self.body.raw)
-
-    @property
-    def base_url(self) -> str:
-        """How the client reached this server, for links back to it."""
-        return f"{self.request.url.scheme}://{self.request.headers.get('host', '')}"
-
-    def answer(self, value: dict[str, Any], status: int = 200) -> Response:
-        """The answer in the form that the client asked for."""
-        return bodies.answer(self.request, value, status)
+        return S3Objects(url or "", spool)
+    if parts.scheme != "file" or not parts.path:
+        raise ProtocolError("invalid", f"--objects: file:///… or s3://…, not {url}")
+    return FileObjects(parts.path, secret, fresh)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -63,7 +63,7 @@ def _bytes(text: object, name: str) -> bytes:
     if not isinstance(text, str):
         raise ProtocolError("invalid", f"{name} must be base64 text")
     try:
-        return b64decode(text.encode("ascii"), validate=True)
+        return a2b_base64(text.encode("ascii"), strict_mode=True)
     except (UnicodeEncodeError, Base64Error) as problem:
         raise ProtocolError("invalid", f"{name} is not base64: {problem}") from None
 
@@ -82,7 +82,7 @@ def _put_blob_file(repository: Repository, request: Fields) -> Answer:
 
 def _get_blob(repository: Repository, request: Fields) -> Answer:
     content = repository.blob(check_id(request.get("id")))
-    return {"data": b64encode(content).decode()}
+    return {"data": b2a_base64(content, newline=False).decode()}
 
 
 def _restore(repository: Repository, request: Fields) -> Answer:

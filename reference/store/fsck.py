@@ -11,7 +11,7 @@ from reference.wire.manifests import walk
 from reference.wire.records import Snapshot, parents
 
 from . import loose, refs
-from .packs import list_packs
+from .pack_folder import list_packs
 from .repository import Repository
 
 

@@ -7,15 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from reference.core.closure import closure
 from reference.core.history import reachable
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import is_id
 from reference.wire.records import parents
 
 from . import durable, fsck, loose, refs, removal, state
-from .packing import build_framed
-from .packs import OURS
 from .removal import Kept, contents
 from .repository import Repository
 
@@ -163,6 +160,11 @@ def _verify(repository: Repository, keep: Kept) -> None:
 
 def _pack(repository: Repository, keep: dict[str, set[str]]) -> None:
     """One pack of everything reachable that is loose; the loose copies go once it is durable."""
+    from reference.core.closure import closure  # for the few collections that pack
+
+    from .packing import build_framed
+    from .packs import OURS
+
     tips = [commit for commit in keep["commits"] if repository.find_commit(commit)]
     wanted = closure(repository.lookups(), sorted(tips))
     lying = {kind: set(loose.iter_ids(repository.dot, kind)) & keep[kind] for kind in loose.KINDS}

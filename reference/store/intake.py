@@ -14,7 +14,7 @@ from reference.wire.reader import PackReader
 
 from . import durable
 from .loose import FILE_MODE
-from .packs import folder
+from .pack_folder import folder
 from .repository import Repository
 
 

@@ -17,7 +17,8 @@ from reference.wire.writer import FramePlan, write_framed
 
 from . import durable
 from .loose import CHUNK_BYTES
-from .packs import PackFile, folder
+from .pack_folder import folder
+from .packs import PackFile
 from .repository import Repository
 
 if TYPE_CHECKING:

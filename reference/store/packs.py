@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -25,6 +24,8 @@ from reference.wire.reader import PackReader, unpack
 
 from . import durable
 from .loose import CHUNK_BYTES, FILE_MODE
+from .pack_folder import folder as folder
+from .pack_folder import list_packs as list_packs
 
 _MAGIC = b"MUSEIDX\1"
 _FRAME = struct.Struct("<QQBxxxI")
@@ -213,19 +214,3 @@ class PackFile:
                 "integrity", f"integrity check: {object_id} in pack {self.key} does not match"
             )
         return content
-
-
-def folder(dot: str) -> str:
-    """The folder of a store's packs."""
-    return f"{dot}/objects/pack"
-
-
-def list_packs(dot: str) -> Iterator[PackFile]:
-    """Every pack of the store, by key."""
-    try:
-        entries = sorted(os.scandir(folder(dot)), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.name.endswith(".mpack") and len(entry.name) == 70 and entry.is_file():
-            yield PackFile(entry.path)

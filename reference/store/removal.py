@@ -6,14 +6,17 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
 
 from reference.core.verification import outside
 from reference.wire.errors import ProtocolError
 from reference.wire.records import parents
 
 from . import durable, loose
-from .packs import PackFile
 from .repository import Repository
+
+if TYPE_CHECKING:
+    from .packs import PackFile
 
 Kept = dict[str, set[str]]
 """Ids that stay, by kind."""

@@ -15,6 +15,7 @@ from reference.wire.names import check_path, check_tree
 from reference.wire.records import Commit, Snapshot
 
 from . import durable, kept, loose, refs, state
+from .pack_folder import list_packs
 
 if TYPE_CHECKING:  # packs and what reads them are for who meets one
     from reference.core.closure import Lookups
@@ -72,8 +73,6 @@ class Repository:
     def packs(self, again: bool = False) -> list[PackFile]:
         """The packs, listed once and looked at again when something is not found."""
         if self._packs is None or again:
-            from .packs import list_packs
-
             known = {pack.path: pack for pack in self._packs or ()}
             self._packs = []
             for found in list_packs(self.dot):

@@ -52,8 +52,6 @@ def set_state(dot: str, kind: str, name: object, value: object) -> None:
 
 def get_state(dot: str, kind: str, name: object = None) -> Value:
     """A state as it was written, or `not_found`."""
-    import tomllib  # for who reads one
-
     path = _path(dot, kind, name)
     try:
         with open(path, "rb") as file:
@@ -61,7 +59,7 @@ def get_state(dot: str, kind: str, name: object = None) -> Value:
     except FileNotFoundError:
         raise ProtocolError("not_found", f"no {kind} state here") from None
     try:
-        value = tomllib.loads(raw.decode()) if kind == "config" else json.loads(raw)
+        value = _config(raw) if kind == "config" else json.loads(raw)
     except (ValueError, RecursionError) as problem:
         raise ProtocolError("integrity", f"integrity check: {path}: {problem}") from None
     if not isinstance(value, dict):
@@ -69,10 +67,14 @@ def get_state(dot: str, kind: str, name: object = None) -> Value:
     return value
 
 
+def _config(raw: bytes) -> Value:
+    import tomllib  # with tables of its own: for who has a configuration
+
+    return tomllib.loads(raw.decode())
+
+
 def unfinished_clone(root: str) -> str | None:
     """What to do about a clone that was killed: a store with a remote and without HEAD."""
-    import shlex
-
     dot = f"{root}/.muse"
     if os.path.exists(f"{dot}/HEAD"):
         return None
@@ -84,6 +86,8 @@ def unfinished_clone(root: str) -> str | None:
     urls = [entry.get("url") for entry in entries if isinstance(entry, dict)]
     for url in urls:
         if isinstance(url, str):
+            import shlex
+
             return f"an unfinished clone: run musekit clone {shlex.quote(url)} {shlex.quote(root)}"
     return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
 from functools import lru_cache
 from math import isfinite
 from typing import Any
@@ -97,6 +96,8 @@ def _integer(name: str, value: object) -> object:
 
 @lru_cache(maxsize=4096)
 def _is_date(text: str) -> bool:
+    from datetime import date  # most processes that ask a store meet none
+
     try:
         date.fromisoformat(text)
     except ValueError:

@@ -15,8 +15,7 @@ import pytest
 from reference.server import jobs
 from reference.server.app import build
 from reference.server.embedded import Embedded
-from reference.server.main import opened
-from reference.server.service import Service
+from reference.server.service import Service, opened
 
 from .forge import Forge
 from .peer import Peer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reference.server import fetch, jobs, writing
+from reference.server import jobs, objects, writing
 from reference.server.collection import collect, purge_stale_index
 from reference.server.objects import pack_key, upload_key
 from reference.server.service import Service
@@ -233,7 +233,7 @@ async def test_collection_removes_what_expired_and_no_more(
         await db.execute(
             "UPDATE fetch_mpack_cache SET expires_at = now() - make_interval(secs => $2)"
             " WHERE tip_commit_id = $1",
-            *(bytes.fromhex(line[1][7:]), fetch.LINK_SECONDS),
+            *(bytes.fromhex(line[1][7:]), objects.LINK_SECONDS),
         )
     counts = await collect(service)
     assert (counts["cache_rows"], counts["packs"], counts["stale_index_rows"]) == (2, 1, 0)

@@ -12,11 +12,10 @@ from minio import Minio
 
 from reference.server import jobs
 from reference.server.app import build
-from reference.server.main import opened
 from reference.server.objects import ObjectStore
 from reference.server.objects_files import FileObjects
 from reference.server.objects_s3 import S3Objects, S3Outgoing
-from reference.server.service import Service
+from reference.server.service import Service, opened
 from reference.store import durable
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import mpack_key

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reference.server import main
+from reference.server import main, serving
 from reference.wire.errors import ProtocolError
 
 
@@ -34,10 +34,10 @@ def test_an_option_is_refused_in_words(
 
 def test_an_address_that_is_taken_is_named() -> None:
     """With the way out of it."""
-    with contextlib.closing(main.listen("127.0.0.1", 0)) as first:
+    with contextlib.closing(serving.listen("127.0.0.1", 0)) as first:
         first.listen()
         port = first.getsockname()[1]
         with pytest.raises(ProtocolError) as refused:
-            main.listen("127.0.0.1", port)
+            serving.listen("127.0.0.1", port)
     told = f"127.0.0.1:{port} is taken; --port 0 takes a free one"
     assert (refused.value.code, refused.value.detail) == ("io", told)

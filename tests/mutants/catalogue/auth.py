@@ -152,8 +152,8 @@ MUTANTS = (
     Mutant(
         "an-unknown-handle-is-told-from-a-bad-signature",
         _AUTH,
-        "    key = known or _NOBODY\n",
-        "    if not (key := known):\n"
+        '    key = row["public_key"] or _NOBODY\n',
+        '    if not (key := row["public_key"]) and given:\n'
         '        raise ProtocolError("unauthenticated", f"no {given.handle}", "AUTH-007")\n',
         flagged_by="AUTH-007",
     ),

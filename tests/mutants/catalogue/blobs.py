@@ -99,8 +99,8 @@ MUTANTS = (
     Mutant(
         "a-repository-id-opens-a-private-repository",
         "reference.server.auth",
-        'WHERE repo_id = $1", repo_id)\n    return _visible(Repo.of(row) if row else None, who)',
-        'WHERE repo_id = $1", repo_id)\n    return Repo.of(row) if row else _visible(None, who)',
+        'WHERE repo_id = $1", repo_id)\n    return visible(Repo.of(row) if row else None, who)',
+        'WHERE repo_id = $1", repo_id)\n    return Repo.of(row) if row else visible(None, who)',
         flagged_by="HTTP-036",
         check=_FILE + "test_a_repository_id_gives_no_access",
     ),

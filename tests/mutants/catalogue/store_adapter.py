@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "what-is-not-base64-is-left-out",
         _ADAPTER,
-        'b64decode(text.encode("ascii"), validate=True)',
-        'b64decode(text.encode("ascii"))',
+        'a2b_base64(text.encode("ascii"), strict_mode=True)',
+        'a2b_base64(text.encode("ascii"))',
         flagged_by="STORE-050",
         check=_FILE + "test_data_is_base64",
     ),
@@ -214,10 +214,10 @@ MUTANTS = (
     Mutant(
         "a-byte-has-one-text",
         _ADAPTER,
-        '        return b64decode(text.encode("ascii"), validate=True)\n',
+        '        return a2b_base64(text.encode("ascii"), strict_mode=True)\n',
         """
-        found = b64decode(text.encode("ascii"), validate=True)
-        if b64encode(found).decode() != text:
+        found = a2b_base64(text.encode("ascii"), strict_mode=True)
+        if b2a_base64(found, newline=False).decode() != text:
             raise Base64Error("bits are set that mean nothing")
         return found
 """,

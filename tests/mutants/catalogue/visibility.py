@@ -50,8 +50,7 @@ MUTANTS = (
     Mutant(
         "everybody-with-a-key-may-write",
         _APP,
-        '            if repo and access == "write":\n'
-        "                auth.require_owner(repo, who)\n",
+        '        if repo and access == "write":\n            auth.require_owner(repo, who)\n',
         "",
         flagged_by="AUTH-012",
         check=_FILE + "test_a_strangers_write_to_a_public_repository_is_403",
