@@ -226,8 +226,8 @@ class Store:
         return self.inside / kind / digits[:2] / f"{digits[2:]}.json"
 
     def copy(self) -> Store:
-        """The same store in a new folder: stores have no place of their own, crashes move them."""
-        folder = tempfile.mkdtemp(prefix="musekit-store-")
+        """The same store in a new folder beside it: stores have no place of their own."""
+        folder = tempfile.mkdtemp(prefix="musekit-store-", dir=self.folder.parent)
         shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
         return Store(self.command, Path(folder))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable, Collection, Generator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,16 +100,17 @@ class Suite:
         self.world, self.emit = world, emit
         self._silent, self._grace = 0, _GRACE
 
-    def examine(self, id: str) -> None:
-        """Runs one of the checks that `hold` collected."""
-        item = self._items[id]
+    def examine(self, *ids: str) -> None:
+        """Runs some of the checks that `hold` collected, one after the other."""
         assert self.world is not None
-        item.config.stash[WORLD] = self.world
-        try:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-        except KeyboardInterrupt:
-            item.config.hook.pytest_runtest_teardown(item=item, nextitem=None)
-            raise
+        items = [self._items[id] for id in ids]
+        for item, following in zip_longest(items, items[1:]):
+            item.config.stash[WORLD] = self.world
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            except KeyboardInterrupt:
+                item.config.hook.pytest_runtest_teardown(item=item, nextitem=None)
+                raise
 
     def _main(self, *arguments: str) -> int:
         common = [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import embedded, interruption
 from .catalogue import Check
+from .crash.sandbox import roomy
 from .ledger import Ledger, clean_up
 from .options import Options
 from .plugin import Suite
@@ -32,7 +33,7 @@ class Run:
 
     def __init__(self, suite: Suite, options: Options, subject: Subject | None, emit: Emit) -> None:
         self.options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="musekit-conformance-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="musekit-conformance-", dir=roomy()))
         self.folder.chmod(0o711)  # an embedded PostgreSQL may run as somebody else
         self.is_embedded = subject is None
         self.subject = subject or embedded.reference(self.folder / "data")
@@ -125,8 +126,7 @@ class Run:
         world.process = service.process
         self._suite.enter(world, self._finish)
         try:
-            for id in turns(chosen, self.options.shuffle):
-                self._suite.examine(id)
+            self._suite.examine(*turns(chosen, self.options.shuffle))
         except KeyboardInterrupt:
             pass  # as somebody wants; what has no result yet gets one
         finally:

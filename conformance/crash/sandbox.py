@@ -16,11 +16,14 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _DATA, _FILE = 4 << 30, 1 << 30
+_SHARED = "/dev/shm"
+_ROOM = 1 << 30
+"""Bytes that must be free in memory: a container often has no more than 64 MiB."""
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """A folder of its own on tmpfs, and numbered places in it."""
+    """A folder of its own, and numbered places in it."""
 
     root: Path
     _counter: int = 0
@@ -49,9 +52,7 @@ class Sandbox:
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox, removed at the end with every process that was started in it."""
     become_subreaper()
-    shared = "/dev/shm"
-    usable = os.path.isdir(shared) and os.access(shared, os.W_OK)
-    parent = shared if usable else tempfile.gettempdir()
+    parent = roomy()
     sweep(Path(parent))
     root = Path(tempfile.mkdtemp(prefix=f"crash-{os.getpid()}-", dir=parent))
     try:
@@ -59,6 +60,18 @@ def sandbox() -> Iterator[Sandbox]:
     finally:
         reap_strays(root)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def roomy() -> str:
+    """The folder for what lasts no longer than a run: in memory, if there is room and no other.
+
+    What is killed leaves there what it leaves on a disk: only a power cut would tell the two apart.
+    """
+    if "TMPDIR" not in os.environ and os.access(_SHARED, os.W_OK):
+        found = os.statvfs(_SHARED)
+        if found.f_bavail * found.f_frsize >= _ROOM:
+            return _SHARED
+    return tempfile.gettempdir()
 
 
 def sweep(parent: Path) -> None:

@@ -95,12 +95,12 @@ class Steps:
 
     def _place(self, path: str) -> str | None:
         """The name of the folder it is in; None where nobody looks."""
-        if path.startswith((*_NOWHERE, *self.ignored)):
+        if path.startswith(self.ignored):
             return None
         for name, folder in self.folders.items():
             if path == folder or path.startswith(folder + "/"):
                 return name
-        return None if self.folders else ""
+        return None if self.folders or path.startswith(_NOWHERE) else ""
 
     def _target(self, task: int, call: str, arguments: Arguments) -> str:
         """The path of a call that is about to change or sync something; empty for any other."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conformance.catalogue import Check
@@ -31,14 +34,22 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
+@contextmanager
+def prepared(subject: Subject | None, *options: str) -> Iterator[Run]:
+    """A run that does not begin."""
+    run = Run(Suite(), parse(options), subject, lambda result: None)
+    yield run
+    shutil.rmtree(run.folder)
+
+
 def brought_up(subject: Subject, *options: str) -> tuple[str | None, float]:
     """Why a subject does not come up, and the seconds until that was known."""
-    service = Run(Suite(), parse(options), subject, lambda result: None)._service
-    begun = time.monotonic()
-    try:
-        return service.bring_up(), time.monotonic() - begun
-    finally:
-        service.stop()
+    with prepared(subject, *options) as run:
+        begun = time.monotonic()
+        try:
+            return run._service.bring_up(), time.monotonic() - begun
+        finally:
+            run._service.stop()
 
 
 def test_a_server_that_prints_nothing_is_up_once_it_answers() -> None:
@@ -89,7 +100,8 @@ def test_checks_that_kill_have_a_reference_of_their_own() -> None:
     read = Check("b/read", ("HTTP-001",), "core-wire", "", exclusive=False)
 
     def apart(checks: list[Check], subject: Subject | None, *options: str) -> list[Check]:
-        return Run(Suite(), parse(options), subject, lambda result: None)._mortal(checks)
+        with prepared(subject, *options) as run:
+            return run._mortal(checks)
 
     assert apart([kill, read], None, "--jobs", "2") == [kill]
     assert apart([kill], None, "--jobs", "2") == []
