@@ -15,7 +15,8 @@ from reference.core.closure import Tree, rebuilt
 from reference.core.verification import Known
 from reference.store import durable, refs
 from reference.store.loose import FILE_MODE
-from reference.store.packs import PackFile, encode_index, folder
+from reference.store.pack_folder import folder
+from reference.store.packs import PackFile, encode_index
 from reference.wire import frames, provenance
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import blob_id

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reference.core.closure import Closure, closure, difference
 from reference.store.loose import CHUNK_BYTES
-from reference.store.packs import PackFile, list_packs
+from reference.store.pack_folder import list_packs
+from reference.store.packs import PackFile
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX

@@ -24,8 +24,6 @@ from reference.wire.reader import PackReader, unpack
 
 from . import durable
 from .loose import CHUNK_BYTES, FILE_MODE
-from .pack_folder import folder as folder
-from .pack_folder import list_packs as list_packs
 
 _MAGIC = b"MUSEIDX\1"
 _FRAME = struct.Struct("<QQBxxxI")

@@ -12,8 +12,8 @@ import pytest
 from fixtures.history import History
 from reference.core.closure import closure
 from reference.store import durable, fsck, gc, intake, loose, refs, working
+from reference.store.pack_folder import list_packs
 from reference.store.packing import build_framed
-from reference.store.packs import list_packs
 from reference.store.repository import Repository
 from reference.wire.errors import ProtocolError
 from reference.wire.pack import Limits

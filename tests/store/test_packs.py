@@ -14,8 +14,8 @@ from fixtures import packing, shapes
 from fixtures.history import History
 from reference.core.closure import closure
 from reference.store import durable, fsck, loose, refs
+from reference.store.pack_folder import list_packs
 from reference.store.packing import Spool, build_framed, plan_frames
-from reference.store.packs import list_packs
 from reference.store.repository import CHAIN, Repository
 from reference.wire.pack import Pack
 from reference.wire.reader import read, unpack
