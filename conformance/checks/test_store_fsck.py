@@ -220,8 +220,9 @@ def files(store: Store) -> set[Path]:
 def test_gc_removes_what_killed_writers_left(store: Store) -> None:
     """After kills in the middle of writes, a collection leaves only what is known."""
     first, _ = store.commit()
-    line = b'{"op": "put_blob", "data": "' + text_of(os.urandom(3_000_000)).encode() + b'"}'
     for _ in range(4):
+        content = os.urandom(3_000_000)  # another each time: one that was there is not written
+        line = b'{"op": "put_blob", "data": "' + text_of(content).encode() + b'"}'
         batch = store.start()
         batch.ask("list_refs")
         before = files(store)
