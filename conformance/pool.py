@@ -29,13 +29,13 @@ def turns(checks: Sequence[Check], shuffle: int | None = None) -> list[str]:
 
 @dataclass(slots=True)
 class Pool:
-    """`jobs` processes and a queue for them: who is done takes the next."""
+    """`jobs` processes and queues for them: who is done with its own helps with the others."""
 
     suite: Suite
     jobs: int
     emit: Emit
     shuffle: int | None = None
-    _waiting: list[str] = field(default_factory=list)
+    _queues: list[list[str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
     _workers: list[Worker] = field(init=False)
@@ -49,10 +49,11 @@ class Pool:
     def add(self, world: World, checks: Sequence[Check], jobs: int) -> None:
         """Begins with these checks in `jobs` processes, or in as many as are still free."""
         told, dealt = world.to_json(), turns(checks, self.shuffle)
+        queue = [json.dumps({"world": told, "check": id}) for id in dealt]
         with self._lock:
-            self._waiting += [json.dumps({"world": told, "check": id}) for id in dealt]
+            self._queues.append(queue)
             for _ in range(min(len(dealt), jobs, len(self._idle))):
-                thread = threading.Thread(target=self._work, args=(self._idle.pop(),))
+                thread = threading.Thread(target=self._work, args=(self._idle.pop(), queue))
                 self._threads.append(thread)
                 thread.start()
 
@@ -63,7 +64,7 @@ class Pool:
 
     def stop(self, number: int) -> None:
         """Tells every process that the run is to end."""
-        self._waiting.clear()
+        self._forget()
         for worker in self._workers:
             worker.signal(number)
 
@@ -72,15 +73,20 @@ class Pool:
         for worker in reversed(self._workers):  # each has the pipes of those made before it
             worker.close()
 
-    def _work(self, worker: Worker) -> None:
-        while (order := self._next(worker)) and self._run(worker, order):
+    def _forget(self) -> None:
+        for queue in self._queues:
+            queue.clear()
+
+    def _work(self, worker: Worker, queue: list[str]) -> None:
+        while (order := self._next(worker, queue)) and self._run(worker, order):
             pass
 
-    def _next(self, worker: Worker) -> str:
+    def _next(self, worker: Worker, queue: list[str]) -> str:
         """The next order; a process for which there is none is free again."""
         with self._lock:
-            if self._waiting and not interruption.requested():
-                return self._waiting.pop(0)
+            for waiting in (queue, *self._queues):
+                if waiting and not interruption.requested():
+                    return waiting.pop(0)
             self._idle.append(worker)
             return ""
 
@@ -96,7 +102,7 @@ class Pool:
             if line == DIED:
                 self._deaths += 1
                 if self._deaths > DEATHS:
-                    self._waiting.clear()
+                    self._forget()
                 return True
             self.emit(Result.from_json(json.loads(line)))
         return False

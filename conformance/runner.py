@@ -75,8 +75,9 @@ class Run:
                 self._finish(without(check, Verdict.COULD_NOT_RUN, problem))
             local = []
         try:
-            if spare := self.options.jobs - bool(remote):
-                self._pool.add(self._world(self._service), local, spare)
+            # Half of the processes, for as long as it takes: a server keeps no more of them busy.
+            if jobs := self.options.jobs // 2 if remote else self.options.jobs:
+                self._pool.add(self._world(self._service), local, jobs)
                 local = []
             if remote and (problem := self._service.bring_up()):
                 for check in remote:

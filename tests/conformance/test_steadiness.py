@@ -57,11 +57,13 @@ def test_long_checks_are_handed_out_first() -> None:
 
 MORTAL = """
     import os
+    import time
     from conformance.expectations import requirement
 
     @requirement("PUSH-009")
     def test_a():
-        '''It passes.'''
+        '''It passes, a little later.'''
+        time.sleep(0.2)
         print("what a check prints is no result")
 
     @requirement("PUSH-009")
@@ -86,9 +88,10 @@ folder = Path(sys.argv[1])
 suite = Suite(folder=folder)
 
 def body():
-    pool = Pool(suite, 2, lambda result: print(result.id, result.verdict))
+    pool = Pool(suite, int(sys.argv[2]), lambda result: print(result.id, result.verdict))
     world = World(Subject(url="http://127.0.0.1:1"), "token", 1, Ledger(folder / "ledger"))
-    pool.add(world, suite.checks, int(sys.argv[2]))
+    pool.add(world, suite.checks[:1], 1)
+    pool.add(world, suite.checks[1:], 2)
     pool.join()
     pool.close()
 
@@ -96,11 +99,14 @@ suite.hold(body)
 """
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_check_that_ends_its_process_takes_no_other_along(tmp_path: Path, jobs: str) -> None:
-    """Those after it run in another process, and none is left in the end."""
+@pytest.mark.parametrize("processes", ["1", "2", "3"])
+def test_a_check_that_ends_its_process_takes_no_other_along(tmp_path: Path, processes: str) -> None:
+    """Those after it run in another process, and none is left in the end.
+
+    A queue for which no process was free is taken over by the first that is done with its own.
+    """
     (tmp_path / "test_some.py").write_text(dedent(MORTAL))
-    command = [sys.executable, "-c", POOLED, str(tmp_path), jobs]
+    command = [sys.executable, "-c", POOLED, str(tmp_path), processes]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert sorted(done.stdout.splitlines()) == ["some/a pass", "some/c pass"]
     assert done.stderr == ""
