@@ -15,7 +15,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "common", "manager", "base", "misc"}
 # A pure module may not even import what reaches the clock, the disk or the network.
 IMPURE = set(
     "asyncio asyncpg fcntl glob http httpx minio mmap os pathlib select selectors shutil signal"
-    " socket sqlite3 ssl starlette subprocess tempfile time uvicorn".split()
+    " socket sqlite3 ssl starlette subprocess tempfile time uvicorn uvloop".split()
 )
 CLOCKS = {"now", "today", "utcnow"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COSTLY = ("asyncpg", "cryptography", "httpx", "minio", "nacl", "starlette", "uvicorn")
+COSTLY = ("asyncpg", "cryptography", "httpx", "minio", "nacl", "starlette", "uvicorn", "uvloop")
 
 
 def _imported(folder: Path, *command: str) -> set[str]:
@@ -70,4 +70,4 @@ def test_a_worker_imports_the_web_only_for_jobs(tmp_path: Path) -> None:
     """A collection is a process of its own, started often; it answers no request."""
     imported = _imported(tmp_path, "work", "--help")
     assert "asyncpg" in imported
-    assert imported.isdisjoint({"cryptography", "minio", "nacl", "starlette", "uvicorn"})
+    assert imported.isdisjoint({"cryptography", "minio", "nacl", "starlette", "uvicorn", "uvloop"})

@@ -56,7 +56,7 @@ def serve(arguments: Sequence[str]) -> int:
     from . import serving  # half of the imports are for the web, which a collection does without
 
     with _prepared(options) as (dsn, embedded):
-        asyncio.run(serving.serve(options, dsn, embedded))
+        serving.run(options, dsn, embedded)
     return 0
 
 
