@@ -24,6 +24,8 @@ COVERS = requirement("FS13")
 SIZE = 4096
 ROUNDS = 20
 """Writes in a run; a run's figure is their mean."""
+SHARD = len("sha256:00")
+"""How much of an id names the folder of its blob."""
 WHO = {"author": "perf", "committed_at": "2026-01-01T00:00:00+00:00"}
 
 
@@ -67,22 +69,34 @@ def _adapter(command: Sequence[str]) -> Iterator[Adapter]:
         raise WrongResult(f"the adapter exited with {process.returncode}")
 
 
+def _content(start: str) -> bytes:
+    """Random bytes whose id starts like that."""
+    while not blob_id(content := os.urandom(SIZE)).startswith(start):
+        continue
+    return content
+
+
 @contextmanager
 def writes(bench: Bench) -> Iterator[Contest]:
     """A blob, a commit and a state file of 4 KiB each; beside them the bare calls, as far away.
 
-    The adapter's commit also writes its snapshot and moves a branch: three durable writes.
+    The adapter's commit also writes its snapshot and moves a branch: three durable writes.  A blob
+    goes into a folder that is there: a store makes each of its 256 but once, and the fewer the
+    blobs of a measurement, the more of it would be these.
     """
     folder, bare = bench.work / "durable", bench.work / "bare"
     musekit("store", "init", folder)
     bare.mkdir()
     ours = _adapter([*MUSEKIT, "store", "batch", str(folder)])
     with ours as store, _adapter([sys.executable, bare_writes.__file__, str(bare)]) as calls:
+        first = os.urandom(SIZE)
+        store.put(first)
+        folder_of_all = blob_id(first)[:SHARD]
 
         def trial() -> Mapping[str, float]:
             sums = {"object": 0.0, "commit": 0.0, "text": 0.0}
             for _ in range(ROUNDS):
-                data = os.urandom(SIZE)
+                data = _content(folder_of_all)
                 text = data.hex()[:SIZE]
                 sums["object"] += store.put(data)
                 commit = {"op": "commit", "branch": "main", "files": {}, "message": text, **WHO}
