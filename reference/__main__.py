@@ -9,14 +9,16 @@ GC_OBJECTS = 50_000
 
 def main() -> int:
     """Runs the command line; kept apart so that starting up imports nothing else."""
-    from reference.cli import run
     from reference.client.arguments import is_network
 
-    if not is_network(sys.argv[1:]) and sys.argv[1:2] != ["store"]:
-        return run(sys.argv[1:])
-    gc.set_threshold(GC_OBJECTS, 10, 10)
-    code = run(sys.argv[1:])
-    _leave(code)
+    words = sys.argv[1:]
+    if is_short := words[:1] == ["store"] or is_network(words):
+        gc.set_threshold(GC_OBJECTS, 10, 10)
+    from reference.cli import run
+
+    code = run(words)
+    if is_short:
+        _leave(code)
     return code
 
 

@@ -71,3 +71,10 @@ def test_a_worker_imports_the_web_only_for_jobs(tmp_path: Path) -> None:
     imported = _imported(tmp_path, "work", "--help")
     assert "asyncpg" in imported
     assert imported.isdisjoint({"cryptography", "minio", "nacl", "starlette", "uvicorn", "uvloop"})
+
+
+def test_a_store_adapter_imports_what_it_answers_with(tmp_path: Path) -> None:
+    """It is started for each state that a crash could leave: nothing is there for types alone."""
+    for command in ("init", "batch"):
+        imported = _imported(tmp_path, "store", command, str(tmp_path))
+        assert imported.isdisjoint({"argparse", "dataclasses", "datetime", "tomllib", "typing"})

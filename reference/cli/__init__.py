@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from reference.client import arguments as network_arguments
 from reference.client.arguments import Arguments
 from reference.client.wording import warn
 from reference.wire.errors import ProtocolError
 
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
 if TYPE_CHECKING:
     from reference.store.repository import Repository
 

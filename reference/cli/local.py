@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from reference.client.arguments import Arguments
 from reference.client.wording import counted, say, warn
 from reference.wire.errors import ProtocolError
 
 from . import OK, open_here
+
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def init(arguments: Arguments) -> int:

@@ -10,7 +10,6 @@ import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
 
 from reference.wire.errors import LOCAL, ProtocolError
 from reference.wire.ids import check_id, commit_id
@@ -20,8 +19,12 @@ from reference.wire.records import check_commit
 from . import durable, loose, refs, state
 from .repository import Repository
 
-Fields = dict[str, Any]
-Answer = dict[str, Any]
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias
+
+Fields: TypeAlias = "dict[str, Any]"
+Answer: TypeAlias = "dict[str, Any]"
 _INTEGRITY = frozenset(
     "digest_mismatch blob_mismatch snapshot_mismatch commit_mismatch missing_parent"
     " missing_snapshot missing_object signature_without_key bad_signature bad_frame".split()

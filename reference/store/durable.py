@@ -17,7 +17,6 @@ from .folders import again, doubtful, fsync, sync_folder, sync_path
 from .folders import make_folder as make_folder
 
 TEMP_PREFIX = ".muse-tmp-"
-_TEMP_NAME = re.compile(re.escape(TEMP_PREFIX) + "[0-9a-f]{16}")
 BATCH = 64
 """How many files are written at once, which is how many are open."""
 
@@ -43,7 +42,9 @@ def _discard(temp: str) -> None:
 
 def is_temp(name: str) -> bool:
     """Whether a file's name is one that only unfinished writes have."""
-    return _TEMP_NAME.fullmatch(name) is not None
+    if not name.startswith(TEMP_PREFIX):
+        return False
+    return re.fullmatch("[0-9a-f]{16}", name.removeprefix(TEMP_PREFIX)) is not None
 
 
 def _write_all(fd: int, data: bytes | memoryview) -> None:

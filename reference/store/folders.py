@@ -10,9 +10,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from typing import TypeVar
 
-T = TypeVar("T")
 UNSUPPORTED = frozenset({None, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What fsync says where there is nothing to sync; anything else it says is fatal."""
 
@@ -22,11 +20,12 @@ doubtful: set[str] = set()
 """What an fsync failed for: a second one, though it succeed, proves nothing.  [DUR-018]"""
 
 
-def again(call: Callable[..., T], *arguments: object) -> T:
+def again(call: Callable[..., None], *arguments: object) -> None:
     """Repeats an interrupted call; the interpreter does so itself for open, write and fsync."""
     while True:
         try:
-            return call(*arguments)
+            call(*arguments)
+            return
         except InterruptedError:
             continue
 

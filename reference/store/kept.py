@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, commit_id
 from reference.wire.names import check_path
 from reference.wire.records import Commit, Snapshot, check_commit, check_delta, check_snapshot
 
-Record = dict[str, Any]
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Record: TypeAlias = "dict[str, Any]"
 KNOWN = 1 << 16
 
 

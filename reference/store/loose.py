@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import PREFIX, blob_id, check_id, is_id
 
 from . import durable
 
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
 if TYPE_CHECKING:
     from .packs import PackFile
 
@@ -44,10 +44,13 @@ def path_of(dot: str, kind: str, object_id: str) -> str:
 
 def iter_ids(dot: str, kind: str) -> Iterator[str]:
     """The ids of every loose object or record of a kind."""
-    for path, name in _files(dot, kind):
-        object_id = PREFIX + os.path.basename(os.path.dirname(path)) + name
-        if path == path_of(dot, kind, object_id) and is_id(object_id):
+    for path, object_id in _files(dot, kind):
+        if _is_named(path, dot, kind, object_id):
             yield object_id
+
+
+def _is_named(path: str, dot: str, kind: str, object_id: str) -> bool:
+    return path == path_of(dot, kind, object_id) and is_id(object_id)
 
 
 def shards(dot: str, kind: str) -> frozenset[str]:
@@ -56,11 +59,13 @@ def shards(dot: str, kind: str) -> frozenset[str]:
 
 
 def _files(dot: str, kind: str) -> Iterator[tuple[str, str]]:
+    """The path of each file among the loose ones, and the id that it would be named for."""
     folder, ending = KINDS[kind]
     for shard in _listed(f"{dot}/{folder}"):
         for name in _listed(f"{dot}/{folder}/{shard}"):
             if not durable.is_temp(name):
-                yield f"{dot}/{folder}/{shard}/{name}", name.removesuffix(ending)
+                object_id = f"{PREFIX}{shard}{name.removesuffix(ending)}"
+                yield f"{dot}/{folder}/{shard}/{name}", object_id
 
 
 def _listed(folder: str) -> list[str]:
@@ -73,9 +78,8 @@ def _listed(folder: str) -> list[str]:
 def misplaced(dot: str) -> Iterator[str]:
     """Files among the loose ones whose names are no id."""
     for kind in KINDS:
-        named = {path_of(dot, kind, object_id) for object_id in iter_ids(dot, kind)}
-        for path, _ in _files(dot, kind):
-            if path not in named:
+        for path, object_id in _files(dot, kind):
+            if not _is_named(path, dot, kind, object_id):
                 yield os.path.relpath(path, dot)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import Final
 
 from reference.wire.errors import ProtocolError
 from reference.wire.ids import check_id, is_id
@@ -18,7 +17,7 @@ class Unset:
     """Stands for an expectation nobody stated."""
 
 
-UNSET: Final = Unset()
+UNSET = Unset()
 _HEAD_BRANCH, _HEAD_COMMIT = "ref: refs/heads/", "commit: "
 
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
 
 from reference.wire import snapshots
 from reference.wire.errors import ProtocolError
@@ -17,7 +16,10 @@ from reference.wire.records import Commit, Snapshot
 from . import durable, kept, loose, refs, state
 from .pack_folder import list_packs
 
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
 if TYPE_CHECKING:  # packs and what reads them are for who meets one
+    from typing import Any
+
     from reference.core.closure import Lookups
     from reference.wire.pack import Limits, Pack
 

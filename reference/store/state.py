@@ -6,14 +6,17 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from reference.wire.errors import ProtocolError
 
 from . import durable
 
-Value = dict[str, Any]
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,199}")
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Value: TypeAlias = "dict[str, Any]"
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,199}"
 _PLACES = {
     "merge": "MERGE_STATE.json",
     "rebase": "REBASE_STATE.json",
@@ -22,7 +25,7 @@ _PLACES = {
     "checkpoint": "op_log/{}/checkpoint.json",
     "config": "config.toml",
 }
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = r"[A-Za-z0-9_-]+"
 
 
 def _path(dot: str, kind: str, name: object) -> str:
@@ -34,7 +37,7 @@ def _path(dot: str, kind: str, name: object) -> str:
             raise ProtocolError("invalid", f"the state {kind} has no name")
         return f"{dot}/{place}"
     chosen = "default" if name is None else name
-    if not isinstance(chosen, str) or not _NAME.fullmatch(chosen):
+    if not isinstance(chosen, str) or not re.fullmatch(_NAME, chosen):
         raise ProtocolError("invalid", f"{name!r:.90} cannot name a {kind}")
     return f"{dot}/{place.format(chosen)}"
 
@@ -101,7 +104,8 @@ def all_values(dot: str) -> Iterator[Value]:
             folder, ending = f"{dot}/{place}".split("{}")
             listed = os.listdir(folder) if os.path.isdir(folder) else []
             stems = [entry.removesuffix(ending) for entry in listed]
-            names = [s for s in stems if _NAME.fullmatch(s) and os.path.exists(folder + s + ending)]
+            named = [stem for stem in stems if re.fullmatch(_NAME, stem)]
+            names = [name for name in named if os.path.exists(f"{folder}{name}{ending}")]
         for name in names:
             yield get_state(dot, kind, name)
 
@@ -133,7 +137,7 @@ def _table(name: str, table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _string(key)
+    return key if re.fullmatch(_BARE_KEY, key) else _string(key)
 
 
 def _string(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any
 
 STATUS: dict[str, int] = {
     "unauthenticated": 401,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any
 
 from .errors import ProtocolError, shown
+
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any
 
 PREFIX = "sha256:"
 _ID = re.compile(r"sha256:[0-9a-f]{64}")

@@ -11,23 +11,31 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import accumulate
-from typing import Any, NamedTuple
 
 from .errors import ProtocolError
 from .ids import PREFIX, Manifest
 from .names import ancestors
 from .records import Snapshot
 
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any
+
 BUCKET = 128
 """Entries in a bucket: 10 KiB of payload at a usual path's length."""
 
 
-class Change(NamedTuple):
+class Change:
     """What one delta does to a tree; applied the other way round it is undone."""
 
-    upsert: Mapping[str, str]
-    remove: Sequence[str]
-    directories: Sequence[str] | None
+    __slots__ = ("directories", "remove", "upsert")
+
+    def __init__(
+        self, upsert: Mapping[str, str], remove: Sequence[str], directories: Sequence[str] | None
+    ) -> None:
+        self.upsert = upsert
+        self.remove = remove
+        self.directories = directories
 
 
 class ManifestTree:

@@ -6,15 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import isfinite
-from typing import Any
 
 from .errors import ProtocolError, shown
 from .ids import check_id
 from .names import check_directories, check_path
 
-Commit = dict[str, Any]
+TYPE_CHECKING = False  # typing's own, without the time it takes to import
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Commit: TypeAlias = "dict[str, Any]"
 """A commit as on the wire: every known field, and each unknown one as it came."""
-Snapshot = dict[str, Any]
+Snapshot: TypeAlias = "dict[str, Any]"
 """A snapshot as on the wire: a delta on `parent_snapshot_id`, or on nothing."""
 
 DEPTH = 64
@@ -22,7 +25,7 @@ DEPTH = 64
 FORMAT_VERSION = 7
 SEM_VER_BUMPS = ("none", "patch", "minor", "major")
 
-_TIME = re.compile(
+_TIME = (  # compiled where it is first met
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
@@ -107,7 +110,7 @@ def _is_date(text: str) -> bool:
 
 def check_time(name: str, value: object) -> str:
     """`value` as an ISO 8601 time with its offset; the text itself is what is kept."""
-    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    found = re.fullmatch(_TIME, value) if isinstance(value, str) else None
     if found is None or not _is_date(found[1]):
         why = f"{name}: expected a time like 2026-01-01T00:00:00+00:00, got {shown(value)}"
         raise ProtocolError("malformed", why, "REC-009")

@@ -227,8 +227,8 @@ MUTANTS = (
     Mutant(
         "a-time-may-go-on",
         _RECORDS,
-        "_TIME.fullmatch(value)",
-        "_TIME.match(value)",
+        "re.fullmatch(_TIME, value)",
+        "re.match(_TIME, value)",
         flagged_by="REC-009",
         check="test_records.py::test_other_times_are_refused",
     ),

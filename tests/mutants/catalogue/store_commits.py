@@ -138,8 +138,8 @@ MUTANTS = (
     Mutant(
         "names-are-matched-from-the-start-only",
         _STATE,
-        "not _NAME.fullmatch(chosen)",
-        "not _NAME.match(chosen)",
+        "not re.fullmatch(_NAME, chosen)",
+        "not re.match(_NAME, chosen)",
         flagged_by="STORE-059",
         check=_FILE + "test_bad_names_and_kinds_are_invalid",
     ),
