@@ -271,6 +271,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
 Operation = Callable[[Repository, Fields], Answer]
 READS: dict[str, Operation] = {
     "get_blob": _get_blob,
@@ -299,13 +301,13 @@ def answer(repository: Repository, line: bytes) -> Answer:
     """The answer to one line; whatever was promised in it is durable by now."""
     try:
         try:
-            request = json.loads(line, parse_constant=_no_constant)
+            request = _DECODER.decode(line.decode())
         except (ValueError, RecursionError) as problem:
             raise ProtocolError("invalid", f"not a JSON object: {problem}") from None
         if not isinstance(request, dict):
             raise ProtocolError("invalid", "not a JSON object")
         op = request.get("op")
-        if not isinstance(op, str) or op not in READS.keys() | WRITES.keys():
+        if not isinstance(op, str) or (op not in READS and op not in WRITES):
             raise ProtocolError("invalid", f"no operation {op!r:.60}")
         if op in READS:
             return {"ok": True, **READS[op](repository, request)}
