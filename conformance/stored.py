@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # 150 ms of imports that a store of files does not need
 class StoredObject(Protocol):
     """An object that a check may read, overwrite and remove behind the subject's back."""
 
-    def read(self) -> bytes:
-        """Its bytes."""
+    def read(self) -> bytes | None:
+        """Its bytes, unless it is gone."""
 
     def write(self, content: bytes) -> None:
         """Other bytes under its key."""
@@ -33,9 +33,12 @@ class StoredFile:
 
     path: Path
 
-    def read(self) -> bytes:
-        """Its bytes."""
-        return self.path.read_bytes()
+    def read(self) -> bytes | None:
+        """Its bytes, unless it is gone."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
 
     def write(self, content: bytes) -> None:
         """Other bytes in the same file, which is as writable afterwards as before."""
@@ -64,10 +67,17 @@ class BucketObject:
         client, name, prefix = _opened(self.url)
         return client, name, prefix + self.key
 
-    def read(self) -> bytes:
-        """Its bytes."""
+    def read(self) -> bytes | None:
+        """Its bytes, unless it is gone."""
+        from minio import S3Error
+
         client, name, key = self._place
-        response = client.get_object(name, key)
+        try:
+            response = client.get_object(name, key)
+        except S3Error as problem:
+            if problem.code == "NoSuchKey":
+                return None
+            raise
         try:
             return bytes(response.read())
         finally:

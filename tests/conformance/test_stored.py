@@ -54,6 +54,7 @@ def test_an_object_can_be_damaged_and_put_right(inspect: Inspection) -> None:
 def test_an_object_can_be_taken_away(inspect: Inspection) -> None:
     """And is then not there."""
     inspect.object("packs/one").remove()
+    assert inspect.object("packs/one").read() is None
     assert inspect.objects() == {}
     inspect.object("packs/two").write(b"x")
     inspect.object("packs/two").remove()
