@@ -105,14 +105,12 @@ async def build(
     try:
         # Collection waits until the row is there; without a row the pack is young, and spared.
         async with service.database.transaction() as db:
-            await writing.begin_adding(db)
+            is_there = await writing.begin_adding(db, repo.raw)
+            if is_clone and not is_there:
+                raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
             await asyncio.to_thread(outgoing.keep, pack_key(mpack_id))
             if is_clone:
-                if not await db.fetchval(
-                    "SELECT 1 FROM repos WHERE repo_id = $1 FOR KEY SHARE", repo.raw
-                ):
-                    raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
                 await writing.cache_pack(db, repo, want[0], form, mpack_id, *counts)
     finally:
-        await asyncio.to_thread(outgoing.close)
+        outgoing.close()
     return mpack_id, *counts

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .database import Connection
 
 _WINDOW, _LARGEST_WINDOW = 64, 16384
+_LAST_OF = "(SELECT max(position) FROM commits WHERE repo_id = $1 AND commit_id = ANY($2))"
 
 
 def raws(ids: Iterable[str]) -> list[bytes]:
@@ -61,22 +62,21 @@ async def sweep(
 ) -> None:
     """Shows `found` the commits, from the last of `starts` to arrive, until it has seen enough."""
     window = _WINDOW
-    position = await db.fetchval(
-        "SELECT max(position) FROM commits WHERE repo_id = $1 AND commit_id = ANY($2)",
-        repo,
-        raws(starts),
-    )
-    while position is not None and not found.done:
+    last: str = _LAST_OF
+    asked: list[bytes] | int = raws(starts)
+    while not found.done:
         rows = await db.fetch(
             "SELECT commit_id, parent_commit_id, parent2_commit_id, position FROM commits"
-            " WHERE repo_id = $1 AND position <= $2 AND position > $3"
+            f" WHERE repo_id = $1 AND position <= {last} AND position > $3"
             f" ORDER BY position DESC LIMIT {window}",
-            *(repo, position, above),
+            *(repo, asked, above),
         )
         for own, first, second, _ in rows:
             parents_ = () if first is None else (first,) if second is None else (first, second)
             found.take(own, parents_)
-        position = rows[-1]["position"] - 1 if len(rows) == window else None
+        if len(rows) < window:
+            return
+        last, asked = "$2", rows[-1]["position"] - 1
         window = min(4 * window, _LARGEST_WINDOW)
 
 

@@ -42,8 +42,9 @@ _TIPS = """
         SELECT FROM fetch_mpack_cache c WHERE c.repo_id = $1 AND c.form = f.form
         AND c.tip_commit_id = head_commit_id AND expires_at > now()) AS fresh, NOT EXISTS (
         SELECT FROM jobs WHERE state = 'waiting' AND job_id > $3
-        AND type = 'fetch.mpack.prebuild' AND payload ->> 'repo_id' = $4) AS is_last
+        AND type = 'fetch.mpack.prebuild' AND payload ->> 'repo_id' = $4) AS is_last, repos.*
     FROM branches CROSS JOIN unnest(ARRAY['framed', 'plain']) AS f (form)
+    JOIN repos USING (repo_id)
     WHERE repo_id = $1 AND head_commit_id = ANY($2)
 """
 
@@ -132,12 +133,12 @@ async def prebuild(service: Service, payload: Payload) -> float | None:
         due = [(form, tip) for form, tip in missing if form in forms]
         if not due or not is_last:
             break
-        repo = await _repo(service, payload)
-        if repo is None:
-            return None
         form, tip = min(due)
-        await fetch.build(service, repo, [from_raw(tip)], [], form)
+        await fetch.build(service, Repo.of(found[0]), [from_raw(tip)], [], form)
         misses += 1
+        missing.remove((form, tip))
+        if len(due) == 1:
+            break
     ms = round((perf_counter() - started) * 1000, 1)
     log("prebuild", tips=len(tips), hits=hits, misses=misses, elapsed_ms=ms)
     return PAUSE_SECONDS if missing and is_last else None

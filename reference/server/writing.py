@@ -27,9 +27,17 @@ MakeTable = Callable[[], Table]
 Made = asyncio.Future[Table]
 
 
-async def begin_adding(db: Connection) -> None:
-    """Keeps collection off what this transaction adds to the object store."""
-    await db.execute("SELECT pg_advisory_xact_lock_shared($1)", GC_LOCK)
+async def begin_adding(db: Connection, repo: bytes = b"") -> bool:
+    """Keeps collection off what this transaction adds to the object store.
+
+    Tells whether the repository is there, which then stays until the end.
+    """
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM repos WHERE repo_id = $2 FOR KEY SHARE)"
+        " FROM pg_advisory_xact_lock_shared($1)",
+        *(GC_LOCK, repo),
+    )
+    return found
 
 
 async def begin(db: Connection, repo: Repo) -> None:
