@@ -88,6 +88,9 @@ class Database:
             try:
                 yield connection
                 is_sound = not connection.is_closed()
+            except ProtocolError as refusal:  # a failure of the database's has a cause
+                is_sound = refusal.__cause__ is None and not connection.is_closed()
+                raise
             finally:
                 if is_sound and not self._waiting:
                     self._idle.append(connection)

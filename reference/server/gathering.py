@@ -50,9 +50,12 @@ async def _carried(
     loaded: Trees, sent: list[Commit], had: set[str], records: dict[str, Commit]
 ) -> Closure:
     look = Lookups(records.get, loaded.record, loaded.tree)
-    return await asyncio.to_thread(
-        lambda: carried(look, sent, had, records.get, objects_of(look, had))
-    )
+
+    def work() -> Closure:
+        return carried(look, sent, had, records.get, objects_of(look, had))
+
+    is_little = loaded.takes_little(len(sent) + len(had))
+    return work() if is_little else await asyncio.to_thread(work)
 
 
 async def _oldest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from reference.core import verification
@@ -16,6 +16,11 @@ from reference.wire.pack import Limits, Pack
 from reference.wire.reader import PackReader
 from reference.wire.records import Commit, parents
 
+from .at_once import AT_ONCE
+
+FEW = 16
+"""So many commits are verified before a thread has started."""
+
 
 def _check_commits(commits: list[Commit]) -> Future[None]:
     """Verifies ids and signatures beside the blobs that still arrive, and what comes after."""
@@ -24,7 +29,7 @@ def _check_commits(commits: list[Commit]) -> Future[None]:
         verification.check_commits(commits)
         provenance.verify_all(commits)
 
-    checker = ThreadPoolExecutor(1, "commits")
+    checker: Executor = AT_ONCE if len(commits) <= FEW else ThreadPoolExecutor(1, "commits")
     checked = checker.submit(check)
     checker.shutdown(wait=False)
     return checked

@@ -15,6 +15,7 @@ from reference.wire.names import check_tree
 from reference.wire.records import check_commit
 
 from . import history, rows, trees, writing
+from .at_once import AT_ONCE
 from .call import Call
 from .service import Repo
 
@@ -98,5 +99,5 @@ async def _write_merge(
     }
     commit = check_commit({**record, "commit_id": ids.commit_id(record)})
     tables.append(partial(rows.commits, repo.raw, [commit], last))
-    await writing.copy(db, writing.making(tables))
+    await writing.copy(db, writing.making(tables, AT_ONCE))
     return str(commit["commit_id"])

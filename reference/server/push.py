@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -21,8 +21,9 @@ from reference.wire.names import check_branch
 from reference.wire.pack import Limits, Pack
 
 from . import history, trees, writing
+from .at_once import AT_ONCE
 from .call import Call
-from .intake import Intake, is_closure, read_pack
+from .intake import FEW, Intake, is_closure, read_pack
 from .objects import CHUNK_BYTES, Incoming, ObjectStore, pack_key, upload_key
 from .rows import parents_in
 from .service import Repo, Service
@@ -57,9 +58,6 @@ class BodyUpload:
             self._outgoing.write(chunk)
             yield chunk
 
-    def seal(self) -> None:
-        """Nothing to do ahead."""
-
     def accept(self, key: str) -> None:
         """Keeps the body under `key`."""
         self._outgoing.keep(key)
@@ -67,6 +65,9 @@ class BodyUpload:
     def close(self) -> None:
         """Lets go of what was not kept."""
         self._outgoing.close()
+
+
+Upload = TypeVar("Upload", Incoming, BodyUpload)
 
 
 async def presign_upload(call: Call) -> Response:
@@ -123,34 +124,47 @@ async def _unpack_uploaded(call: Call, key_name: str) -> tuple[dict[str, int], B
     if (counts := await _move_only(service, repo, key, move)) is not None:  # [PUSH-016]
         return counts, BackgroundTask(_forget_upload, service.objects, where)
     try:
-        upload = await asyncio.to_thread(service.objects.incoming, where)
+        upload, intake = await _read(service, partial(service.objects.incoming, where), key)
     except FileNotFoundError:
         raise ProtocolError(
             "upload_missing", f"{key} was not uploaded", "PUSH-004", mpack_key=key
         ) from None
     try:
-        with service.metrics.timed("push_phase", phase="read"):
-            intake = await asyncio.to_thread(read_pack, upload, service.limits, key)
-        counts = await _take_in(service, repo, intake, upload, move)
+        counts = await _take_in(service, repo, intake, upload, move, upload.seal)
     finally:
-        await asyncio.to_thread(upload.close)
+        upload.close()
     return counts, BackgroundTask(_forget_upload, service.objects, where, intake)
+
+
+async def _read(
+    service: Service, begin: Callable[[], Upload], expected: str | None = None
+) -> tuple[Upload, Intake]:
+    """Begins an upload and reads its pack, on one thread; if that fails, nothing is left open."""
+
+    def work() -> tuple[Upload, Intake]:
+        upload = begin()
+        try:
+            return upload, read_pack(upload, service.limits, expected)
+        except BaseException:
+            upload.close()
+            raise
+
+    with service.metrics.timed("push_phase", phase="read"):
+        return await asyncio.to_thread(work)
 
 
 async def unpack_body(call: Call) -> Response:
     """Takes in a pack that is the request's body."""
     service = call.service
     assert call.body.file is not None, "the route of this call spools its body"
-    upload = await asyncio.to_thread(BodyUpload, service.objects, call.body.file)
+    upload, intake = await _read(service, partial(BodyUpload, service.objects, call.body.file))
     try:
-        with service.metrics.timed("push_phase", phase="read"):
-            intake = await asyncio.to_thread(read_pack, upload, service.limits)
         move = _move_of_query(call, intake.pack)
         counts = await _move_only(service, call.repo, intake.key, move)
         if counts is None:
             counts = await _take_in(service, call.repo, intake, upload, move)
     finally:
-        await asyncio.to_thread(upload.close)
+        upload.close()
     return call.answer({"ok": True, **{f"{name}_written": n for name, n in counts.items()}})
 
 
@@ -192,15 +206,18 @@ async def _move_only(service: Service, repo: Repo, key: str, move: Move) -> dict
 
 
 async def _take_in(
-    service: Service, repo: Repo, intake: Intake, upload: Incoming, move: Move
+    service: Service,
+    repo: Repo,
+    intake: Intake,
+    upload: Incoming | BodyUpload,
+    move: Move,
+    ahead: Callable[[], None] | None = None,
 ) -> dict[str, int]:
-    """Checks what a pack leans on, then writes it; whatever fails, nothing was written."""
+    """Checks what a pack leans on, then writes it; whatever fails, nothing was written.
+
+    What of keeping the upload can be done `ahead` is done beside that.
+    """
     pack, needs = intake.pack, intake.needs
-    # One thread makes the rows first, for the database to take beside the proof: two threads
-    # would only take the interpreter from each other, and the database wait for both.
-    worker = ThreadPoolExecutor(1, "push")
-    tables = writing.PackTables(repo, intake.key, pack)
-    worker.submit(tables.index)
     async with service.database.session() as db:
         known = Known(
             await history.known(db, "commits", repo.raw, needs.commits),
@@ -209,16 +226,26 @@ async def _take_in(
         )
         stands_on = await trees.load(db, needs.bases & known.snapshots)
     known = Known(known.commits, known.snapshots, known.objects, stands_on.tree)
+    # One thread makes the rows first, for the database to take beside the proof: two threads
+    # would only take the interpreter from each other, and the database wait for both.
+    is_little = _is_little(intake, stands_on)
+    worker: Executor = AT_ONCE if is_little else ThreadPoolExecutor(1, "push")
+    tables = writing.PackTables(repo, intake.key, pack)
+    worker.submit(tables.index)
     work = partial(asyncio.get_running_loop().run_in_executor, worker)
     prove = partial(work, _prove, service.limits, intake, known, stands_on, move.head)
-    running: list[asyncio.Future[Any]] = [asyncio.create_task(asyncio.to_thread(upload.seal))]
+    proof = prove() if is_little else None
+    if proof:
+        await proof  # before a transaction has begun in vain
+    sealed = asyncio.create_task(asyncio.to_thread(ahead)) if ahead else None
+    running: list[asyncio.Future[Any]] = [sealed] if sealed else []
     try:
         async with service.database.transaction() as db:
             await writing.begin(db, repo)
             try:
                 current = await _check_move(db, repo, pack, move)
             except ProtocolError:
-                await prove()  # what is wrong with the pack itself is said first
+                await (proof or prove())  # what is wrong with the pack itself is said first
                 raise
             if current == move.head and await _was_accepted(db, repo, intake.key):
                 return dict.fromkeys(_COUNTS, 0)  # the same push, a moment ago
@@ -227,7 +254,8 @@ async def _take_in(
             with service.metrics.timed("push_phase", phase="write"):
                 await tables.look(db)
                 made = writing.making(tables.all(), worker)
-                running += (*made, closed := work(is_closure, intake, move.head), proof := prove())
+                closed, proof = work(is_closure, intake, move.head), proof or prove()
+                running += (*made, closed, proof)
                 written = await writing.copy(db, made)
             await writing.enqueue_push_jobs(db, repo, intake.key)
             blobs = await writing.add_pack(db, tables, intake.form)
@@ -238,15 +266,28 @@ async def _take_in(
                 due = await proof
             await trees.keep(db, due)
             with service.metrics.timed("push_phase", phase="keep"):  # [PUSH-006]
-                await running[0]
+                if sealed:
+                    await sealed
                 await asyncio.to_thread(upload.accept, pack_key(intake.key))
     finally:
         worker.shutdown(wait=False)
-        await asyncio.wait(running)
+        if running:
+            await asyncio.wait(running)
         for task in running:
             task.exception()  # was raised above, unless something else was first
     counts = (written["commits"], written["snapshot_refs"], blobs)
     return dict(zip(_COUNTS, counts, strict=True))
+
+
+def _is_little(intake: Intake, stands_on: Trees) -> bool:
+    """Whether what is left to verify, and the rows, take less than a thread would."""
+    pack = intake.pack
+    return (
+        intake.commits.done()
+        and len(pack.commits) <= FEW
+        and len(pack.blob_ids) <= trees.LITTLE_ENTRIES
+        and stands_on.takes_little(len(pack.snapshots) + 1, pack.snapshots)
+    )
 
 
 def _prove(

@@ -17,6 +17,7 @@ from reference.wire.provenance import KEY_PREFIX, load_key
 from reference.wire.records import Snapshot, check_commit
 
 from . import auth, history, rows, trees, writing
+from .at_once import AT_ONCE
 from .call import Call
 from .service import Repo, derived_id
 
@@ -113,7 +114,7 @@ async def _initialize(db: Connection, repo: Repo, now: datetime) -> None:
         partial(rows.snapshots, [snapshot]),
         partial(rows.references, "snapshot_refs", "snapshot_id", repo.raw, [to_raw(empty)], 0),
     ]
-    await writing.copy(db, writing.making(tables))
+    await writing.copy(db, writing.making(tables, AT_ONCE))
     await writing.move_branch(db, repo, "main", None, commit["commit_id"])
 
 

@@ -7,6 +7,7 @@ deltas do not: all of them can be dropped at any time, and come back as pushes g
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -24,6 +25,8 @@ LINK = 8
 """What a row costs to load, in entries of a manifest."""
 SLACK = 4
 """How many times as long as a manifest the chain that leads to it may take to load."""
+LITTLE_ENTRIES, LITTLE_TEXT = 512, 32 * 1024
+"""Entries and characters of manifests that are rebuilt in less time than a thread costs."""
 _RECENT = 16
 # Row by row from child to parent: a join would be free to read the whole table each time.
 _CHAIN = """
@@ -74,6 +77,23 @@ class Trees:
             total += _cost(self._records[at])
             at = self._records[at]["parent_snapshot_id"]
         return total
+
+    def takes_little(self, times: int, added: Sequence[Snapshot] = ()) -> bool:
+        """Whether `times` manifests of these snapshots, and `added`, are soon rebuilt."""
+        named = [
+            paths
+            for record in (*self._records.values(), *added)
+            for paths in (
+                record["delta_upsert"],
+                record["delta_remove"],
+                record.get("directories", ()),
+            )
+        ]
+        return (
+            not self._kept
+            and times * (len(named) + sum(map(len, named))) <= LITTLE_ENTRIES
+            and times * sum(map(len, chain.from_iterable(named))) <= LITTLE_TEXT
+        )
 
     def due(self, head: str, added: Mapping[str, Snapshot]) -> list[tuple[bytes, bytes]]:
         """Which manifests to keep, now that `head` stands on what was loaded and `added`."""

@@ -142,10 +142,10 @@ MUTANTS = (
     Mutant(
         "rows-are-written-before-anything-is-verified",
         _PUSH,
-        "    worker = ThreadPool",
+        "    worker: Executor = ",
         _EARLY + "        await writing.copy(early, rows)\n"
         "    await asyncio.sleep(0.3)\n"
-        "    worker = ThreadPool",
+        "    worker: Executor = ",
         flagged_by="PUSH-011",
         check="test_push.py::test_everything_is_verified_before_the_answer"
         " test_races.py::test_losers_leave_nothing"
@@ -154,7 +154,7 @@ MUTANTS = (
     Mutant(
         "blobs-and-snapshots-are-written-whether-or-not-the-branch-moves",
         _PUSH,
-        "    worker = ThreadPool",
+        "    worker: Executor = ",
         _EARLY + "        await writing.copy(early, rows[:-1])\n    worker = ThreadPool",
         flagged_by="PUSH-013",
         check="test_races.py::test_losers_leave_nothing",
@@ -227,9 +227,9 @@ MUTANTS = (
     Mutant(
         "the-packs-own-head-names-the-branch",
         _PUSH,
-        "        counts = await _take_in(service, repo, intake, upload, move)\n",
+        "        counts = await _take_in(service, repo, intake, upload, move, upload.seal)\n",
         "        move = Move(next(iter(intake.pack.branch_heads), move.branch), move.head, False)\n"
-        "        counts = await _take_in(service, repo, intake, upload, move)\n",
+        "        counts = await _take_in(service, repo, intake, upload, move, upload.seal)\n",
         flagged_by="PUSH-020",
         check="test_retries.py::test_the_packs_own_heads_are_ignored",
     ),
@@ -280,10 +280,10 @@ MUTANTS = (
     Mutant(
         "a-body-has-to-say-that-it-is-a-pack",
         _PUSH,
-        "    upload = await asyncio.to_thread(BodyUpload, ",
+        "    upload, intake = await _read(service, partial(BodyUpload, ",
         '    if "json" in call.request.headers.get("content-type", ""):\n'
         '        raise ProtocolError("malformed", "a pack is not JSON")\n'
-        "    upload = await asyncio.to_thread(BodyUpload, ",
+        "    upload, intake = await _read(service, partial(BodyUpload, ",
         flagged_by="PUSH-021",
         check="test_retries.py::test_a_body_is_a_pack_whatever_it_is_called",
     ),
