@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from typing import IO, Any
 
 import msgpack
@@ -26,6 +27,8 @@ MSGPACK = "application/x-msgpack"
 JSON = "application/json"
 BODY_BYTES = 8 * 1024 * 1024
 """What a body other than a pack may have."""
+HELD_BYTES = 64 * 1024
+"""A pack of no more is held in memory: to write it to a file and read it takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ async def receive(request: Request) -> Body:
 
 @asynccontextmanager
 async def spooled(request: Request, limit: int, folder: str) -> AsyncIterator[Body]:
-    """A body of any size, in a file without a name that is gone at the end."""
+    """A body of any size, in memory or in a file without a name that is gone at the end."""
     key, file = await _spool(request, limit, folder)
     with file:
         yield Body(key, file=file)
@@ -58,14 +61,21 @@ async def spooled(request: Request, limit: int, folder: str) -> AsyncIterator[Bo
 
 async def _spool(request: Request, limit: int, folder: str) -> tuple[str, IO[bytes]]:
     digest, size = sha256(), 0
-    with translated(), durable.draft(_made(folder), sync=False) as draft:
+    held, draft = BytesIO(), None
+    file: IO[bytes] = held
+    with translated(), ExitStack() as stack:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
                 raise ProtocolError("too_large", f"a body of more than {limit} bytes", "PUSH-022")
             digest.update(chunk)
-            draft.write(chunk)
-        file = open(draft.path, "rb")  # noqa: SIM115  # closed by whoever asked for it
+            if draft is None and size > HELD_BYTES:
+                draft = stack.enter_context(durable.draft(_made(folder), sync=False))
+                draft.write(held.getbuffer())
+            (draft or held).write(chunk)
+        held.seek(0)
+        if draft is not None:
+            file = open(draft.path, "rb")  # noqa: SIM115  # closed by whoever asked for it
     return PREFIX + digest.hexdigest(), file
 
 

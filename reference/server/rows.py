@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
+NONE = _HEADER + _END
+"""No rows."""
 _NULL = b"\xff\xff\xff\xff"
 _ID = b"\0\0\0\x20"
 _TEXT_OID = 25

@@ -135,6 +135,8 @@ async def _copy(db: Connection, table: str, columns: tuple[str, ...], data: byte
     async def once() -> AsyncIterator[bytes]:
         yield data
 
+    if data == rows.NONE:
+        return 0
     status = await db.copy_to_table(table, source=once(), columns=columns, format="binary")
     return _count(status)
 

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from reference.core import verification
-from reference.server import writing
+from reference.server import bodies, writing
 from reference.server.database import Database
 from reference.server.objects import pack_key
 from reference.server.objects_files import FileIncoming, FileObjects
@@ -150,7 +150,8 @@ async def test_a_push_costs_a_constant_number_of_statements(
 async def test_a_full_disk_is_said_of_a_body_too(
     service: Service, alice: Peer, repo: str, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pack of a small push lies in a file of the server's while it is read."""
+    """The pack of a push lies in a file of the server's while it is read, unless it is small."""
+    monkeypatch.setattr(bodies, "HELD_BYTES", 0)
     head = forge.line(1)[0]
     before = await dump(service)
 
