@@ -218,6 +218,12 @@ async def _take_in(
     What of keeping the upload can be done `ahead` is done beside that.
     """
     pack, needs = intake.pack, intake.needs
+    # One thread makes the rows first, for the database to take beside the proof: two threads
+    # would only take the interpreter from each other, and the database wait for both.
+    is_short = _is_short(intake)
+    worker: Executor = AT_ONCE if is_short else ThreadPoolExecutor(1, "push")
+    tables = writing.PackTables(repo, intake.key, pack)
+    worker.submit(tables.index)
     async with service.database.session() as db:
         known = Known(
             await history.known(db, "commits", repo.raw, needs.commits),
@@ -226,12 +232,9 @@ async def _take_in(
         )
         stands_on = await trees.load(db, needs.bases & known.snapshots)
     known = Known(known.commits, known.snapshots, known.objects, stands_on.tree)
-    # One thread makes the rows first, for the database to take beside the proof: two threads
-    # would only take the interpreter from each other, and the database wait for both.
-    is_little = _is_little(intake, stands_on)
-    worker: Executor = AT_ONCE if is_little else ThreadPoolExecutor(1, "push")
-    tables = writing.PackTables(repo, intake.key, pack)
-    worker.submit(tables.index)
+    is_little = is_short and stands_on.takes_little(len(pack.snapshots) + 1, pack.snapshots)
+    if is_short and not is_little:
+        worker = ThreadPoolExecutor(1, "push")
     work = partial(asyncio.get_running_loop().run_in_executor, worker)
     prove = partial(work, _prove, service.limits, intake, known, stands_on, move.head)
     proof = prove() if is_little else None
@@ -279,15 +282,11 @@ async def _take_in(
     return dict(zip(_COUNTS, counts, strict=True))
 
 
-def _is_little(intake: Intake, stands_on: Trees) -> bool:
-    """Whether what is left to verify, and the rows, take less than a thread would."""
+def _is_short(intake: Intake) -> bool:
+    """Whether a pack's rows are made in less time than a thread takes."""
     pack = intake.pack
-    return (
-        intake.commits.done()
-        and len(pack.commits) <= FEW
-        and len(pack.blob_ids) <= trees.LITTLE_ENTRIES
-        and stands_on.takes_little(len(pack.snapshots) + 1, pack.snapshots)
-    )
+    is_short = len(pack.commits) <= FEW and len(pack.blob_ids) <= trees.LITTLE_ENTRIES
+    return is_short and intake.commits.done()
 
 
 def _prove(
