@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import interruption
@@ -52,7 +53,7 @@ class Pool:
         queue = [json.dumps({"world": told, "check": id}) for id in dealt]
         with self._lock:
             self._queues.append(queue)
-            for _ in range(min(len(dealt), jobs, len(self._idle))):
+            for _ in range(min(sum(map(len, self._queues)), jobs, len(self._idle))):
                 thread = threading.Thread(target=self._work, args=(self._idle.pop(), queue))
                 self._threads.append(thread)
                 thread.start()
@@ -84,8 +85,8 @@ class Pool:
     def _next(self, worker: Worker, queue: list[str]) -> str:
         """The next order; a process for which there is none is free again."""
         with self._lock:
-            for waiting in (queue, *self._queues):
-                if waiting and not interruption.requested():
+            for waiting in () if interruption.requested() else (queue, *self._queues):
+                with suppress(IndexError):  # it may be emptied at any moment
                     return waiting.pop(0)
             self._idle.append(worker)
             return ""

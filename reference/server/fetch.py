@@ -105,7 +105,7 @@ async def build(
     try:
         # Collection waits until the row is there; without a row the pack is young, and spared.
         async with service.database.transaction() as db:
-            is_there = await writing.begin_adding(db, repo.raw)
+            is_there = await writing.begin_adding(db, repo.raw if is_clone else b"")
             if is_clone and not is_there:
                 raise ProtocolError("unknown_repo", "the repository was deleted meanwhile")
             await asyncio.to_thread(outgoing.keep, pack_key(mpack_id))

@@ -1,6 +1,6 @@
 """Where packs lie: one protocol for files and S3.
 
-Every call but `close` blocks, so it runs in a thread.
+Every call blocks, so it runs in a thread; but `close`, which at most removes a file.
 
 An object store that does not answer is `storage_down`, a full one `storage_full`; an object that
 is not there is `FileNotFoundError`, which is an answer.

@@ -80,6 +80,8 @@ class Trees:
 
     def takes_little(self, times: int, added: Sequence[Snapshot] = ()) -> bool:
         """Whether `times` manifests of these snapshots, and `added`, are soon rebuilt."""
+        if self._kept or 3 * times * (len(self._records) + len(added)) > LITTLE_ENTRIES:
+            return False
         named = [
             paths
             for record in (*self._records.values(), *added)
@@ -89,11 +91,8 @@ class Trees:
                 record.get("directories", ()),
             )
         ]
-        return (
-            not self._kept
-            and times * (len(named) + sum(map(len, named))) <= LITTLE_ENTRIES
-            and times * sum(map(len, chain.from_iterable(named))) <= LITTLE_TEXT
-        )
+        entries, text = sum(map(len, named)), sum(map(len, chain.from_iterable(named)))
+        return times * (len(named) + entries) <= LITTLE_ENTRIES and times * text <= LITTLE_TEXT
 
     def due(self, head: str, added: Mapping[str, Snapshot]) -> list[tuple[bytes, bytes]]:
         """Which manifests to keep, now that `head` stands on what was loaded and `added`."""

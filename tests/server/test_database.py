@@ -82,3 +82,17 @@ async def test_a_connection_that_died_is_not_handed_on(database: Database, dsn: 
     with suppress(ProtocolError):  # where nobody noticed yet
         await _who(database)
     assert await _who(database) != before
+
+
+async def test_a_refusal_keeps_its_connection_and_a_failure_does_not(database: Database) -> None:
+    """What is refused has asked nothing wrong of the database; what it failed at may be broken."""
+    first = await _who(database)
+    with pytest.raises(ProtocolError):
+        async with database.transaction() as db:
+            raise ProtocolError("ref_moved", "as a check would say")
+    assert [db.get_server_pid() for db in database._idle] == [first]
+    with pytest.raises(ProtocolError):
+        async with database.session() as db:
+            await db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert database._idle == []
+    assert await _who(database) != first

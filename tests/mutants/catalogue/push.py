@@ -155,7 +155,7 @@ MUTANTS = (
         "blobs-and-snapshots-are-written-whether-or-not-the-branch-moves",
         _PUSH,
         "    worker: Executor = ",
-        _EARLY + "        await writing.copy(early, rows[:-1])\n    worker = ThreadPool",
+        _EARLY + "        await writing.copy(early, rows[:-1])\n    worker: Executor = ",
         flagged_by="PUSH-013",
         check="test_races.py::test_losers_leave_nothing",
     ),
