@@ -231,16 +231,20 @@ async def enqueue_push_jobs(db: Connection, repo: Repo, key: str | None = None) 
 async def cache_pack(
     db: Connection, repo: Repo, tip: str, form: str, mpack_id: str, commits: int, blobs: int
 ) -> None:
-    """Says that this pack answers a clone of `tip`; a row that expired is renewed."""
+    """Says that this pack answers a clone of `tip`; a row that expired is renewed.
+
+    No constraint is named: of the two, PostgreSQL would fail at the other in a race.
+    """
     await db.execute(
         """
+        WITH renewed AS (
+            UPDATE fetch_mpack_cache
+            SET mpack_id = $5, commit_count = $6, blob_count = $7,
+                created_at = now(), expires_at = DEFAULT
+            WHERE cache_id = $1 AND expires_at <= now())
         INSERT INTO fetch_mpack_cache
             (cache_id, repo_id, tip_commit_id, form, mpack_id, commit_count, blob_count)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (cache_id) DO UPDATE
-        SET mpack_id = EXCLUDED.mpack_id, commit_count = EXCLUDED.commit_count,
-            blob_count = EXCLUDED.blob_count, created_at = now(), expires_at = EXCLUDED.expires_at
-        WHERE fetch_mpack_cache.expires_at <= now()
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
         """,
         to_raw(derived_id("cache", repo.id, tip, form)),
         repo.raw,

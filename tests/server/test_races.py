@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from reference.server import schema
+from reference.server import schema, writing
 from reference.server.collection import collect
 from reference.server.database import Database
-from reference.server.service import Service
+from reference.server.service import Repo, Service
 from reference.wire.errors import ProtocolError
-from reference.wire.ids import mpack_key
+from reference.wire.ids import mpack_key, to_raw
 from reference.wire.records import parents
 
 from .forge import Forge
@@ -146,3 +146,29 @@ async def test_servers_that_start_at_once_migrate_once(dsn: str, service: Servic
         assert unique == 1
     for database in databases:
         await database.close()
+
+
+@pytest.mark.requirement("FETCH-009", "FMC_02")
+async def test_a_pack_that_several_build_at_once_is_cached_once(
+    dsn: str, service: Service, alice: Peer, repo: str
+) -> None:
+    """A fetch and the job beside it end with the same row: neither fails, whoever is first."""
+    owner, _, slug = repo.strip("/").partition("/")
+    async with service.database.session() as db:
+        row = await db.fetchrow("SELECT * FROM repos WHERE owner = $1 AND slug = $2", owner, slug)
+    assert row is not None
+    here, size = Repo.of(row), 8
+    database = Database(dsn)
+    await database.open(size)
+
+    async def build(tip: str) -> None:
+        async with database.transaction() as db:
+            await writing.cache_pack(db, here, tip, "framed", tip, 1, 1)
+
+    tips = [mpack_key(b"%d" % n) for n in range(150)]
+    for tip in tips:
+        await asyncio.gather(*(build(tip) for _ in range(size)))
+    rows = "SELECT count(*) FROM fetch_mpack_cache WHERE tip_commit_id = ANY($1)"
+    async with database.session() as db:
+        assert await db.fetchval(rows, [*map(to_raw, tips)]) == len(tips)
+    await database.close()
