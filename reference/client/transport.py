@@ -57,8 +57,8 @@ def retrying(attempt: Callable[[], T]) -> T:
             if number == ATTEMPTS - 1:
                 raise again.problem from None
             pause = FIRST_PAUSE * 2**number * (1 + os.urandom(1)[0] / 255)
-            # not at once, and not all clients together: the server may be busy
-            time.sleep(min(pause if again.after is None else again.after, LONGEST_PAUSE))
+            asked = pause if again.after is None else again.after
+            time.sleep(min(asked, LONGEST_PAUSE))  # not at once, nor all clients together
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -63,7 +63,7 @@ MORTAL = """
     @requirement("PUSH-009")
     def test_a():
         '''It passes, a little later.'''
-        time.sleep(0.2)
+        time.sleep(0.2)  # the second queue is there by then, and no process free for it
         print("what a check prints is no result")
 
     @requirement("PUSH-009")
