@@ -251,7 +251,7 @@ def test_an_adapter_that_cannot_be_started_is_not_judged(tmp_path: Path, text: s
 def test_an_adapter_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for ever."""
     monkeypatch.setattr("conformance.adapter.SECONDS", 0.5)
-    store = scripted(tmp_path, "time.sleep(60)")
+    store = scripted(tmp_path, "time.sleep(60)")  # the adapter that hangs
     with pytest.raises(Unmet, match="an answer within"):
         store.ask("list_refs")
     store.close()

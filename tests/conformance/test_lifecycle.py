@@ -63,7 +63,7 @@ def test_a_server_that_prints_nothing_is_up_once_it_answers() -> None:
 
 def test_a_server_that_ends_is_not_waited_for() -> None:
     """Whether it said anything or not."""
-    start = [sys.executable, "-c", "import time; time.sleep(0.3)"]
+    start = [sys.executable, "-c", "import time; time.sleep(0.3)"]  # its whole life
     subject = Subject(url=f"http://127.0.0.1:{free_port()}", commands={"start": start})
     problem, seconds = brought_up(subject, "--wait", "60")
     assert str(problem).startswith("the subject ended at once with exit code 0")

@@ -76,7 +76,7 @@ def test_a_daemon_of_the_server_ends_with_it(tmp_path: Path, how: str) -> None:
     body = (
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
         "    open(root + '/pid', 'w').write(str(os.getpid()))\n"
-        "time.sleep(60)"
+        "time.sleep(60)"  # there until somebody ends it
     )
     pid = tmp_path / "root" / "pid"
     with running(tmp_path, body, Steps()) as host:

@@ -112,7 +112,7 @@ def test_garbage_is_called_garbage(box: Sandbox, tmp_path: Path) -> None:
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     """The sandbox's folder goes, and with it a daemon that the subject started."""
-    body = "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(60)"
+    body = "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(60)"  # a daemon
     start = time.monotonic()
     with sandbox() as box:
         root = box.root
